@@ -1,0 +1,3 @@
+//! Set-up, test and CI commands.
+
+fn main() {}
