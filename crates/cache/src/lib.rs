@@ -1,1 +1,64 @@
-//! Vacancy.
+//! A read-through cache that serves a value only while every fence it was loaded under stands.
+//!
+//! An entry declares what it answers for: spans of scopes ([`Cover`]). An invalidation names a scope
+//! and a span. Where they meet, the entry is not served again. Nobody guesses keys, and no load
+//! that an invalidation overtook can bring the old value back.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use vacancy_cache::{Cache, Cover, Scope, Span};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let cache: Cache<u32, String, Infallible> = Cache::builder().build();
+//! let room = Scope::new("hotel 7", "room", "12");
+//! let covers = || [Cover::new(room.clone(), Span::ALL)];
+//! let answer = cache.get_or_load(&12, covers, async || Ok("free".to_owned())).await.unwrap();
+//! assert_eq!(*answer, "free");
+//! cache.invalidate(&room, Span::ALL);
+//! assert!(cache.get(&12).is_none());
+//! # }
+//! ```
+//!
+//! # What is guaranteed
+//!
+//! - A read that begins after an invalidation has returned never gives a value whose load began
+//!   before it.
+//! - An invalidation reaches every entry that covers a point of its span, and no other, as long as
+//!   the entry is read at least once within the fence's log ([`Builder::span_log`]). After that it is
+//!   loaded again: the error is always on this side.
+//! - Concurrent misses of one key share one load. A read that begins after an invalidation never joins
+//!   a load that began before it.
+//! - An error of the loader is never kept.
+//! - An invalidation costs the same whatever is cached, and a scope that nothing holds costs nothing.
+//!
+//! # What is not
+//!
+//! - The cache cannot know of a change that nobody tells it of: the time to live bounds that.
+//! - Entries behind a fence are not freed at once, but when they are loaded again, evicted, or as
+//!   old as the time to live.
+//! - It holds for one process.
+
+mod answer;
+mod builder;
+mod cache;
+mod cover;
+mod entry;
+mod fence;
+mod fences;
+mod flight;
+mod l1;
+mod map;
+mod statistics;
+mod sync;
+mod turn;
+
+#[cfg(all(test, vacancy_loom))]
+mod model;
+
+pub use answer::{Answer, Source};
+pub use builder::Builder;
+pub use cache::{Cache, Key};
+pub use cover::{Cover, Scope, Span};
+pub use statistics::Statistics;
+pub use turn::{Follower, Landing, Ticket, Turn};

@@ -1,0 +1,104 @@
+//! A value with the fences it was loaded under.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::{
+    cover::{Cover, Span},
+    fence::Standing,
+    fences::{Fences, HeldFence},
+    statistics::Counters,
+    sync::{AtomicU64, Ordering},
+};
+
+/// Covers that fit without an allocation: a resource, its event type, its branch, its tenant.
+const USUAL_COVERS: usize = 4;
+
+/// The fences an answer depends on, each with the generation read before the load.
+pub(crate) struct Guards(SmallVec<[Guard; USUAL_COVERS]>);
+
+struct Guard {
+    fence: Arc<HeldFence>,
+    span: Span,
+    /// Only grows, and only to a generation up to which the log showed nothing that meets `span`.
+    /// Publishes nothing else, hence relaxed.
+    generation: AtomicU64,
+}
+
+impl Guards {
+    /// Takes the fences of `covers` as they stand now. To be called before the origin is asked.
+    pub(crate) fn take(fences: &Fences, covers: impl IntoIterator<Item = Cover>) -> Self {
+        let guard = |cover: Cover| {
+            let fence = fences.hold(&cover.scope);
+            let generation = AtomicU64::new(fence.generation());
+            Guard {
+                fence,
+                span: cover.span,
+                generation,
+            }
+        };
+        Self(covers.into_iter().map(guard).collect())
+    }
+
+    /// Whether every fence still stands.
+    pub(crate) fn stand(&self, counters: &Counters) -> bool {
+        self.0.iter().all(|guard| guard.stands(counters))
+    }
+
+    /// Whether the origin may not yet show what was last invalidated here.
+    pub(crate) fn are_settling(&self, fences: &Fences, now: Instant) -> bool {
+        self.0
+            .iter()
+            .any(|guard| fences.is_settling(&guard.fence, guard.span, now))
+    }
+
+    /// The newest generation among the fences as they were when the answer was last found true.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0
+            .iter()
+            .map(|guard| guard.generation.load(Ordering::Relaxed))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+impl Clone for Guards {
+    fn clone(&self) -> Self {
+        let guard = |guard: &Guard| Guard {
+            fence: Arc::clone(&guard.fence),
+            span: guard.span,
+            generation: AtomicU64::new(guard.generation.load(Ordering::Relaxed)),
+        };
+        Self(self.0.iter().map(guard).collect())
+    }
+}
+
+impl Guard {
+    #[inline]
+    fn stands(&self, counters: &Counters) -> bool {
+        let generation = self.generation.load(Ordering::Relaxed);
+        match self.fence.standing(self.span, generation) {
+            Standing::Unchanged => true,
+            Standing::BroughtForward(newer) => {
+                self.generation.fetch_max(newer, Ordering::Relaxed);
+                counters.brought_forward.add();
+                true
+            }
+            Standing::Fallen => false,
+            Standing::Forgotten => {
+                counters.log_overflows.add();
+                false
+            }
+        }
+    }
+}
+
+/// A value with the fences it was loaded under.
+pub(crate) struct Entry<V> {
+    pub(crate) value: V,
+    pub(crate) guards: Guards,
+    pub(crate) loaded: Instant,
+    pub(crate) deadline: Instant,
+}

@@ -1,0 +1,101 @@
+//! One load that several readers wait for.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use crate::{
+    entry::Guards,
+    sync::{Mutex, lock},
+};
+
+/// One load and the readers that wait for it.
+pub(crate) struct Flight<T> {
+    /// The fences as they stood when the load began. A reader joins only while they stand.
+    pub(crate) guards: Guards,
+    state: Mutex<State<T>>,
+}
+
+enum State<T> {
+    Airborne(Vec<Waker>),
+    Landed(T),
+    Lost,
+}
+
+impl<T> Flight<T> {
+    pub(crate) fn new(guards: Guards) -> Self {
+        Self {
+            guards,
+            state: Mutex::new(State::Airborne(Vec::new())),
+        }
+    }
+
+    /// Gives every reader that waits the result.
+    pub(crate) fn land(&self, result: T) {
+        self.end(State::Landed(result));
+    }
+
+    /// Tells every reader that waits that the load was cancelled or panicked.
+    pub(crate) fn lose(&self) {
+        self.end(State::Lost);
+    }
+
+    fn end(&self, end: State<T>) {
+        let before = std::mem::replace(&mut *lock(&self.state), end);
+        // Wakers are the reader's code: not under the lock.
+        if let State::Airborne(readers) = before {
+            readers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn poll(&self, place: &mut Option<usize>, cx: &mut Context<'_>) -> Poll<Option<T>>
+    where
+        T: Clone,
+    {
+        let mut state = lock(&self.state);
+        match &mut *state {
+            State::Landed(result) => Poll::Ready(Some(result.clone())),
+            State::Lost => Poll::Ready(None),
+            State::Airborne(readers) => {
+                let waker = cx.waker().clone();
+                let replaced = match *place {
+                    Some(place) => Some(std::mem::replace(&mut readers[place], waker)),
+                    None => {
+                        *place = Some(readers.len());
+                        readers.push(waker);
+                        None
+                    }
+                };
+                drop(state);
+                drop(replaced);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Waits for a flight: its result, or `None` when it was lost.
+pub(crate) struct Wait<T> {
+    flight: Arc<Flight<T>>,
+    place: Option<usize>,
+}
+
+impl<T> Wait<T> {
+    pub(crate) fn new(flight: Arc<Flight<T>>) -> Self {
+        Self {
+            flight,
+            place: None,
+        }
+    }
+}
+
+impl<T: Clone> Future for Wait<T> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.flight.poll(&mut this.place, cx)
+    }
+}

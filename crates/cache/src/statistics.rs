@@ -1,0 +1,115 @@
+//! What a cache has done so far.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A count that many threads add to.
+#[derive(Default)]
+#[repr(align(64))] // a cache line each, or readers of different outcomes would slow one another
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: Counter,
+    pub(crate) loads: Counter,
+    pub(crate) coalesced: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) lost: Counter,
+    pub(crate) fenced: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) born_invalid: Counter,
+    pub(crate) unkept: Counter,
+    pub(crate) brought_forward: Counter,
+    pub(crate) log_overflows: Counter,
+    pub(crate) invalidations: Counter,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self, (entries, weight): (u64, u64), fences: u64) -> Statistics {
+        Statistics {
+            hits: self.hits.get(),
+            loads: self.loads.get(),
+            coalesced: self.coalesced.get(),
+            failed: self.failed.get(),
+            lost: self.lost.get(),
+            fenced: self.fenced.get(),
+            expired: self.expired.get(),
+            born_invalid: self.born_invalid.get(),
+            unkept: self.unkept.get(),
+            brought_forward: self.brought_forward.get(),
+            log_overflows: self.log_overflows.get(),
+            invalidations: self.invalidations.get(),
+            entries,
+            weight,
+            fences,
+        }
+    }
+}
+
+/// What a cache has done so far, and what it holds. Counts since it was built.
+///
+/// The counts are read one by one while others go on adding, so they agree with one another only
+/// when nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Turns answered by level 1.
+    pub hits: u64,
+    /// Loads begun.
+    pub loads: u64,
+    /// Turns that joined a load under way.
+    pub coalesced: u64,
+    /// Loads that ended in an error.
+    pub failed: u64,
+    /// Loads that were cancelled or panicked.
+    pub lost: u64,
+    /// Entries found but not served, because an invalidation had reached them.
+    pub fenced: u64,
+    /// Entries found but not served, because they were older than the time to live.
+    pub expired: u64,
+    /// Loads that an invalidation overtook: served to who had asked before it, kept for nobody.
+    pub born_invalid: u64,
+    /// Loads that were not kept, because they began within the settle time of an invalidation.
+    pub unkept: u64,
+    /// Times an entry was found true although its scope had been invalidated elsewhere on the axis.
+    pub brought_forward: u64,
+    /// Times an entry was given up because the log of its fence no longer reached back to it.
+    pub log_overflows: u64,
+    /// Invalidations, whether or not anything was cached.
+    pub invalidations: u64,
+    /// Entries held now, those that will never be served again included.
+    pub entries: u64,
+    /// Their weight: as the weigher says, or one each.
+    pub weight: u64,
+    /// Fences held now.
+    pub fences: u64,
+}
+
+impl Statistics {
+    /// Turns that level 1 could not answer.
+    #[must_use]
+    pub fn misses(&self) -> u64 {
+        self.loads + self.coalesced
+    }
+
+    /// The share of turns that level 1 answered, between 0 and 1; 0 before the first.
+    #[must_use]
+    pub fn hit_rate(&self) -> f64 {
+        let turns = self.hits + self.misses();
+        if turns == 0 {
+            0.0
+        } else {
+            self.hits as f64 / turns as f64
+        }
+    }
+}
