@@ -57,7 +57,7 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Builder
 
     /// How much all values together may weigh, as `weigh` says, in a unit of its own: bytes, for
     /// a bound on memory. Beyond it values are evicted as with [`max_entries`](Self::max_entries), which it
-    /// replaces. A value that alone weighs more is not kept.
+    /// replaces. A value that alone weighs more goes at the next tidying up.
     ///
     /// `weigh` runs in the task that loaded the value; a panic in it loses the load.
     pub fn max_weight(

@@ -8,13 +8,13 @@ use crate::{
     answer::{Answer, Source},
     builder::Builder,
     cover::{Cover, Scope, Span},
-    entry::{Entry, Guards},
+    entry::{Entry, Fall, Guards},
     fences::Fences,
     flight::Flight,
     l1::L1,
     map::Map,
     statistics::{Counters, Statistics},
-    turn::{Follower, Landed, Landing, Ticket, Turn},
+    turn::{Follower, Landed, Landing, Retry, Ticket, Turn},
 };
 
 /// What a key has to be. Every type that fits is one.
@@ -62,6 +62,13 @@ pub(crate) struct Inner<K: Key, V, E> {
     pub(crate) ttl: Duration,
 }
 
+/// Why level 1 has no answer.
+enum Unserved {
+    Absent,
+    Fallen(Fall),
+    Expired,
+}
+
 impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K, V, E> {
     /// Settings for a new cache.
     pub fn builder() -> Builder<K, V, E> {
@@ -103,9 +110,10 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     where
         C: IntoIterator<Item = Cover>,
     {
+        let mut turn = self.begin(key, &covers);
         let mut failed_before = false;
         loop {
-            let follower = match self.begin(key, &covers) {
+            let follower = match turn {
                 Turn::Hit(answer) => return Ok(answer),
                 Turn::Follow(follower) => follower,
                 Turn::Load(ticket) => {
@@ -118,12 +126,16 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
                     };
                 }
             };
-            match follower.await {
+            let retry = match follower.await {
                 Landing::Answer(answer) => return Ok(answer),
-                Landing::Failed(error) if failed_before => return Err(error),
-                Landing::Failed(_) => failed_before = true,
-                Landing::Lost => {}
-            }
+                Landing::Failed(error, _) if failed_before => return Err(error),
+                Landing::Failed(_, retry) => {
+                    failed_before = true;
+                    retry
+                }
+                Landing::Lost(retry) => retry,
+            };
+            turn = self.begin_again(key, &covers, retry);
         }
     }
 
@@ -134,9 +146,18 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     /// As for [`get_or_load`](Self::get_or_load).
     #[must_use]
     pub fn get(&self, key: &K) -> Option<Answer<V>> {
-        let entry = self.0.standing(key)?;
-        self.0.counters.hits.add();
-        Some(Answer::new(entry, Source::Level1))
+        let counters = &self.0.counters;
+        match self.0.standing(key) {
+            Ok(entry) => {
+                counters.hits.add();
+                return Some(Answer::new(entry, Source::Level1));
+            }
+            Err(Unserved::Absent) => {}
+            Err(Unserved::Fallen(Fall::Met)) => counters.fenced.add(),
+            Err(Unserved::Fallen(Fall::Forgotten)) => counters.log_overflows.add(),
+            Err(Unserved::Expired) => counters.expired.add(),
+        }
+        None
     }
 
     /// Begins one turn of reading `key`: for readers that load several keys at a stroke.
@@ -157,6 +178,32 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
         }
     }
 
+    /// Begins another turn after the load that this reader waited for has brought nothing.
+    ///
+    /// All who waited for that load share the next one: one of them gets its ticket.
+    ///
+    /// # Consistency
+    ///
+    /// As for [`get_or_load`](Self::get_or_load), counted from when the reader's first turn began.
+    pub fn begin_again<C>(
+        &self,
+        key: &K,
+        covers: impl FnOnce() -> C,
+        retry: Retry<V, E>,
+    ) -> Turn<K, V, E>
+    where
+        C: IntoIterator<Item = Cover>,
+    {
+        if let Some(answer) = self.get(key) {
+            return Turn::Hit(answer);
+        }
+        let guards = Guards::take(&self.0.fences, covers());
+        match retry.0.succeed(|| self.0.board(key, guards)) {
+            (flight, true) => self.lead(key, flight),
+            (flight, false) => self.follow(flight),
+        }
+    }
+
     fn begin_missed<C>(&self, key: &K, covers: impl FnOnce() -> C) -> Turn<K, V, E>
     where
         C: IntoIterator<Item = Cover>,
@@ -168,26 +215,31 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
             .get(key)
             .filter(|flight| inner.may_join(flight))
         {
-            return inner.follow(flight);
+            return self.follow(flight);
         }
         // Before the load: an invalidation that lands while it runs must make this fill too old.
-        let flight = Arc::new(Flight::new(Guards::take(&inner.fences, covers())));
-        let joined = inner.flights.settle(key, |present| match present {
-            Some(other) if inner.may_join(other) => (Some(Arc::clone(other)), None),
-            _ => (None, Some(Arc::clone(&flight))),
-        });
-        if let Some(flight) = joined {
-            return inner.follow(flight);
+        let guards = Guards::take(&inner.fences, covers());
+        match inner.board(key, guards) {
+            (flight, true) => self.lead(key, flight),
+            (flight, false) => self.follow(flight),
         }
-        let ticket = Ticket::new(Arc::clone(inner), key.clone(), flight);
+    }
+
+    fn lead(&self, key: &K, flight: Arc<Flight<Landed<V, E>>>) -> Turn<K, V, E> {
+        let ticket = Ticket::new(Arc::clone(&self.0), key.clone(), flight);
         // Another reader's load may have ended between the look into level 1 and now.
-        if let Some(entry) = inner.standing(key) {
+        if let Ok(entry) = self.0.standing(key) {
             ticket.found(&entry);
-            inner.counters.hits.add();
+            self.0.counters.hits.add();
             return Turn::Hit(Answer::new(entry, Source::Level1));
         }
-        inner.counters.loads.add();
+        self.0.counters.loads.add();
         Turn::Load(ticket)
+    }
+
+    fn follow(&self, flight: Arc<Flight<Landed<V, E>>>) -> Turn<K, V, E> {
+        self.0.counters.coalesced.add();
+        Turn::Follow(Follower::new(flight))
     }
 
     /// Makes every value untrue that covers some of `span` of `scope`; whether anybody held one,
@@ -217,30 +269,35 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
 impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Inner<K, V, E> {
     /// The entry of `key`, if it may be served.
     #[inline]
-    fn standing(&self, key: &K) -> Option<Arc<Entry<V>>> {
-        let entry = self.l1.get(key)?;
-        // The deadline last: a thread that is paused between the two must not hand out a value that
-        // has grown too old meanwhile. For the fences it is enough to be looked at after the read began.
-        if !entry.guards.stand(&self.counters) {
-            self.counters.fenced.add();
-            return None;
-        }
+    fn standing(&self, key: &K) -> Result<Arc<Entry<V>>, Unserved> {
+        let entry = self.l1.get(key).ok_or(Unserved::Absent)?;
+        // The deadline last: a thread that is paused between the two must not hand out a value
+        // that has grown too old meanwhile. For the fences it is enough to be looked at after the
+        // read began.
+        entry
+            .guards
+            .check(&self.counters)
+            .map_err(Unserved::Fallen)?;
         if entry.deadline <= Instant::now() {
-            self.counters.expired.add();
-            return None;
+            return Err(Unserved::Expired);
         }
-        Some(entry)
+        Ok(entry)
     }
 
     /// Whether a reader that begins now may wait for this load: not if an invalidation has
     /// overtaken it.
     fn may_join(&self, flight: &Flight<Landed<V, E>>) -> bool {
-        flight.guards.stand(&self.counters)
+        flight.guards.check(&self.counters).is_ok()
     }
 
-    fn follow(&self, flight: Arc<Flight<Landed<V, E>>>) -> Turn<K, V, E> {
-        self.counters.coalesced.add();
-        Turn::Follow(Follower::new(flight))
+    /// The flight for a reader of `key` that begins now: the one in the air if it may be joined,
+    /// else a new one, to be led by that reader.
+    fn board(&self, key: &K, guards: Guards) -> (Arc<Flight<Landed<V, E>>>, bool) {
+        let own = Arc::new(Flight::new(guards));
+        self.flights.settle(key, |present| match present {
+            Some(other) if self.may_join(other) => ((Arc::clone(other), false), None),
+            _ => ((Arc::clone(&own), true), Some(Arc::clone(&own))),
+        })
     }
 }
 

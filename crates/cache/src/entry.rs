@@ -42,9 +42,9 @@ impl Guards {
         Self(covers.into_iter().map(guard).collect())
     }
 
-    /// Whether every fence still stands.
-    pub(crate) fn stand(&self, counters: &Counters) -> bool {
-        self.0.iter().all(|guard| guard.stands(counters))
+    /// Whether every fence still stands, and if not, what has become of one that does not.
+    pub(crate) fn check(&self, counters: &Counters) -> Result<(), Fall> {
+        self.0.iter().try_for_each(|guard| guard.check(counters))
     }
 
     /// Whether the origin may not yet show what was last invalidated here.
@@ -77,22 +77,28 @@ impl Clone for Guards {
 
 impl Guard {
     #[inline]
-    fn stands(&self, counters: &Counters) -> bool {
+    fn check(&self, counters: &Counters) -> Result<(), Fall> {
         let generation = self.generation.load(Ordering::Relaxed);
         match self.fence.standing(self.span, generation) {
-            Standing::Unchanged => true,
+            Standing::Unchanged => Ok(()),
             Standing::BroughtForward(newer) => {
                 self.generation.fetch_max(newer, Ordering::Relaxed);
                 counters.brought_forward.add();
-                true
+                Ok(())
             }
-            Standing::Fallen => false,
-            Standing::Forgotten => {
-                counters.log_overflows.add();
-                false
-            }
+            Standing::Fallen => Err(Fall::Met),
+            Standing::Forgotten => Err(Fall::Forgotten),
         }
     }
+}
+
+/// Why an answer does not stand any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fall {
+    /// An invalidated span met it.
+    Met,
+    /// The log of a fence no longer reaches back to it.
+    Forgotten,
 }
 
 /// A value with the fences it was loaded under.

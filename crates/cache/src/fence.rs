@@ -164,7 +164,7 @@ mod tests {
     use crate::cover::Span;
 
     fn capacity(n: usize) -> NonZeroUsize {
-        NonZeroUsize::new(n).unwrap()
+        NonZeroUsize::new(n).expect("the tests ask for room")
     }
 
     proptest! {

@@ -16,6 +16,8 @@ pub(crate) struct Flight<T> {
     /// The fences as they stood when the load began. A reader joins only while they stand.
     pub(crate) guards: Guards,
     state: Mutex<State<T>>,
+    /// The load that those who waited here share when this one has brought them nothing.
+    successor: Mutex<Option<Arc<Flight<T>>>>,
 }
 
 enum State<T> {
@@ -29,7 +31,23 @@ impl<T> Flight<T> {
         Self {
             guards,
             state: Mutex::new(State::Airborne(Vec::new())),
+            successor: Mutex::new(None),
         }
+    }
+
+    /// The flight that follows this one, for all who waited: `begin` gives it to the first who
+    /// asks, who leads it if it is new.
+    ///
+    /// They may share it whatever has been invalidated meanwhile, since every one of them asked
+    /// before it began.
+    pub(crate) fn succeed(&self, begin: impl FnOnce() -> (Arc<Self>, bool)) -> (Arc<Self>, bool) {
+        let mut successor = lock(&self.successor);
+        if let Some(flight) = &*successor {
+            return (Arc::clone(flight), false);
+        }
+        let (flight, leads) = begin();
+        *successor = Some(Arc::clone(&flight));
+        (flight, leads)
     }
 
     /// Gives every reader that waits the result.
@@ -78,7 +96,7 @@ impl<T> Flight<T> {
 
 /// Waits for a flight: its result, or `None` when it was lost.
 pub(crate) struct Wait<T> {
-    flight: Arc<Flight<T>>,
+    pub(crate) flight: Arc<Flight<T>>,
     place: Option<usize>,
 }
 

@@ -61,4 +61,4 @@ pub use builder::Builder;
 pub use cache::{Cache, Key};
 pub use cover::{Cover, Scope, Span};
 pub use statistics::Statistics;
-pub use turn::{Follower, Landing, Ticket, Turn};
+pub use turn::{Follower, Landing, Retry, Ticket, Turn};

@@ -78,7 +78,7 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone> Ticket<K, V, E> {
         });
         if !self.keep {
             cache.counters.unkept.add();
-        } else if !entry.guards.stand(&cache.counters) {
+        } else if entry.guards.check(&cache.counters).is_err() {
             cache.counters.born_invalid.add();
         } else {
             // An invalidation from here on raises the very fences that this entry names.
@@ -141,28 +141,33 @@ impl<V, E> Follower<V, E> {
 }
 
 /// How the load of another reader ended.
-#[derive(Debug, Clone)]
-#[must_use = "a lost load has to be taken over"]
+#[derive(Debug)]
+#[must_use = "a load that brought nothing can be taken over"]
 pub enum Landing<V, E> {
     /// With an answer.
     Answer(Answer<V>),
     /// With an error, which its own reader has got.
-    Failed(E),
-    /// It was cancelled or panicked: begin another turn.
-    Lost,
+    Failed(E, Retry<V, E>),
+    /// It was cancelled or panicked.
+    Lost(Retry<V, E>),
 }
+
+/// The right to another load, shared by all who waited for one that brought nothing.
+///
+/// The first who uses it with [`Cache::begin_again`](crate::Cache::begin_again) loads, the others follow.
+#[must_use = "the readers that waited share the next load through it"]
+pub struct Retry<V, E>(pub(crate) Arc<Flight<Landed<V, E>>>);
 
 impl<V, E: Clone> Future for Follower<V, E> {
     type Output = Landing<V, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.get_mut().0)
-            .poll(cx)
-            .map(|landed| match landed {
-                Some(Ok(entry)) => Landing::Answer(Answer::new(entry, Source::Shared)),
-                Some(Err(error)) => Landing::Failed(error),
-                None => Landing::Lost,
-            })
+        let wait = &mut self.get_mut().0;
+        Pin::new(&mut *wait).poll(cx).map(|landed| match landed {
+            Some(Ok(entry)) => Landing::Answer(Answer::new(entry, Source::Shared)),
+            Some(Err(error)) => Landing::Failed(error, Retry(Arc::clone(&wait.flight))),
+            None => Landing::Lost(Retry(Arc::clone(&wait.flight))),
+        })
     }
 }
 
@@ -187,5 +192,11 @@ impl<K: Key, V, E> fmt::Debug for Ticket<K, V, E> {
 impl<V, E> fmt::Debug for Follower<V, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Follower").finish_non_exhaustive()
+    }
+}
+
+impl<V, E> fmt::Debug for Retry<V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry").finish_non_exhaustive()
     }
 }
