@@ -1,3 +1,59 @@
-//! Set-up, test and CI commands.
+//! Test commands: `cargo xtask test`.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    reason = "what a command line tool finds is what it prints"
+)]
+
+mod command;
+mod test_run;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::test_run::TestRun;
+use crate::workspace::Workspace;
+
+/// Tests the workspace.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+enum Task {
+    /// Run every test; the last line of the output is the count
+    Test {
+        /// Passed on to cargo test
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+impl Task {
+    /// Runs the task. Tasks that end with a test run hand it back, for its count to be printed.
+    fn run(self) -> anyhow::Result<Option<TestRun>> {
+        let workspace = Workspace::find()?;
+        match self {
+            Self::Test { arguments } => test_run::run(&workspace, &arguments).map(Some),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let (tally, verdict) = match Task::parse().run() {
+        Ok(Some(TestRun { tally, verdict })) => (Some(tally), verdict.map_err(Into::into)),
+        Ok(None) => (None, Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    if let Err(error) = &verdict {
+        eprintln!("error: {error:#}");
+    }
+    // Last, after any error: whoever reads the output finds the count at its end.
+    if let Some(tally) = tally {
+        println!("{tally}");
+    }
+    if verdict.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
