@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::workspace::Workspace;
 
@@ -40,6 +40,18 @@ pub(crate) fn at_root(workspace: &Workspace, program: impl AsRef<std::ffi::OsStr
     let mut command = Command::new(program);
     command.current_dir(workspace.root()).stdin(Stdio::null());
     command
+}
+
+/// Runs `command` with its output on ours; fails when it does.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let line = announce(command);
+    let status = command
+        .status()
+        .with_context(|| format!("could not start `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` ended with {status}");
+    }
+    Ok(())
 }
 
 /// Runs `command` with its output on ours, and returns its standard output too.

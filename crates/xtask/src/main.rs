@@ -1,11 +1,17 @@
-//! Test commands: `cargo xtask test`.
+//! Test and CI commands: `cargo xtask test`, `cargo xtask ci`, or one CI step by its name.
 
 #![expect(
     clippy::print_stdout,
     reason = "what a command line tool finds is what it prints"
 )]
 
+mod ci;
 mod command;
+mod deny;
+mod examples;
+mod features;
+mod model;
+mod msrv;
 mod test_run;
 mod workspace;
 
@@ -13,19 +19,24 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::ci::Step;
 use crate::test_run::TestRun;
 use crate::workspace::Workspace;
 
-/// Tests the workspace.
+/// Tests and checks the workspace.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
 enum Task {
+    /// Run every CI step, stopping at the first that fails
+    Ci,
     /// Run every test; the last line of the output is the count
     Test {
         /// Passed on to cargo test
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    #[command(flatten)]
+    Step(Step),
 }
 
 impl Task {
@@ -33,7 +44,9 @@ impl Task {
     fn run(self) -> anyhow::Result<Option<TestRun>> {
         let workspace = Workspace::find()?;
         match self {
+            Self::Ci => ci::run(&workspace).map(Some),
             Self::Test { arguments } => test_run::run(&workspace, &arguments).map(Some),
+            Self::Step(step) => step.run(&workspace).map(|()| None),
         }
     }
 }

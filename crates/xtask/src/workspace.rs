@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// The root, the target directory and the members, without any dependency.
 #[derive(Debug)]
@@ -23,5 +23,20 @@ impl Workspace {
 
     pub(crate) fn root(&self) -> &Path {
         self.metadata.workspace_root.as_std_path()
+    }
+
+    pub(crate) fn target(&self) -> &Path {
+        self.metadata.target_directory.as_std_path()
+    }
+
+    /// The package at the root: the facade, which states what holds for the whole workspace.
+    pub(crate) fn facade(&self) -> anyhow::Result<&Package> {
+        self.metadata
+            .root_package()
+            .context("the workspace has no package at its root")
+    }
+
+    pub(crate) fn members(&self) -> Vec<&Package> {
+        self.metadata.workspace_packages()
     }
 }
