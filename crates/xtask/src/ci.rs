@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use crate::test_run::TestRun;
 use crate::workspace::Workspace;
-use crate::{command, deny, examples, features, model, msrv, test_run};
+use crate::{command, deny, examples, features, model, msrv, planted, test_run};
 
 /// One check of CI, which also runs alone: `cargo xtask NAME`.
 #[derive(Clone, Debug, Subcommand)]
@@ -25,6 +25,11 @@ pub(crate) enum Step {
     Deny,
     /// The loom models of the cache's fences
     Loom,
+    /// Each planted bug is caught by a test
+    Planted {
+        /// Only this one
+        name: Option<String>,
+    },
     /// The benchmarks compile
     Benches,
     /// The examples build, and run where they can
@@ -32,7 +37,7 @@ pub(crate) enum Step {
 }
 
 /// The tests come after these, as their count closes the output.
-const BEFORE_TESTS: [Step; 9] = [
+const BEFORE_TESTS: [Step; 10] = [
     Step::Fmt,
     Step::Clippy,
     Step::Doc,
@@ -40,6 +45,7 @@ const BEFORE_TESTS: [Step; 9] = [
     Step::Msrv,
     Step::Deny,
     Step::Loom,
+    Step::Planted { name: None },
     Step::Benches,
     Step::Examples,
 ];
@@ -54,6 +60,7 @@ impl Step {
             Self::Msrv => "msrv",
             Self::Deny => "deny",
             Self::Loom => "loom",
+            Self::Planted { .. } => "planted",
             Self::Benches => "benches",
             Self::Examples => "examples",
         }
@@ -74,6 +81,8 @@ impl Step {
             Self::Msrv => msrv::check(workspace),
             Self::Deny => deny::check(workspace),
             Self::Loom => model::check(workspace),
+            Self::Planted { name: Some(name) } => planted::check_one(workspace, name),
+            Self::Planted { name: None } => planted::check_all(workspace),
             Self::Benches => cargo("check --package vacancy-benches --benches"),
             Self::Examples => examples::check(workspace),
         }

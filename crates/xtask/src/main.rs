@@ -12,6 +12,7 @@ mod examples;
 mod features;
 mod model;
 mod msrv;
+mod planted;
 mod test_run;
 mod workspace;
 
