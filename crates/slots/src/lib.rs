@@ -7,6 +7,7 @@ mod ids;
 mod interval;
 mod key;
 mod local_day;
+mod overlay;
 mod query;
 mod rules;
 mod slot;
@@ -21,6 +22,7 @@ pub use ids::{
 pub use interval::{Interval, InvalidInterval};
 pub use key::{DayKey, InvalidKey, SlotsKey};
 pub use local_day::LocalDay;
+pub use overlay::{MAX_OVERLAY_CHANGES, Overlay};
 pub use query::{MAX_QUERY_DAYS, QueryError, SlotsQuery};
 pub use rules::{
     Directory, EventTypeRules, Grid, LimitPeriod, NoDirectory, StaticDirectory, UNKNOWN_REACH,
