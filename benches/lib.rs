@@ -1,1 +1,200 @@
-//! What the benchmarks share.
+//! What the benchmarks share: rounds in which all contenders take turns, medians, quartiles, and a table of ratios.
+//!
+//! Absolute times belong to one machine on one day. All contenders therefore alternate within one run, and what is
+//! read from a table is the ratio to a baseline.
+
+use std::{fmt, process::Command};
+
+/// How often every contender is measured unless a benchmark says otherwise.
+pub const ROUNDS: usize = 11;
+
+/// One of the things that a benchmark compares.
+///
+/// `measure` runs one round and returns its cost in whatever unit the table states, usually nanoseconds an operation.
+pub struct Contender<'a> {
+    name: String,
+    measure: Box<dyn FnMut() -> f64 + 'a>,
+}
+
+impl fmt::Debug for Contender<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contender")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Contender<'a> {
+    /// Names a contender and says how one round of it is measured.
+    pub fn new(name: impl Into<String>, measure: impl FnMut() -> f64 + 'a) -> Self {
+        Self {
+            name: name.into(),
+            measure: Box::new(measure),
+        }
+    }
+}
+
+/// Measures every contender `rounds` times, taking turns, after one round that is thrown away.
+///
+/// Every other round goes backwards, so that no contender always runs after the same neighbour.
+pub fn alternate(mut contenders: Vec<Contender<'_>>, rounds: usize) -> Vec<Sample> {
+    let mut samples: Vec<Sample> = contenders
+        .iter()
+        .map(|contender| Sample {
+            name: contender.name.clone(),
+            values: Vec::with_capacity(rounds),
+        })
+        .collect();
+    for contender in &mut contenders {
+        (contender.measure)();
+    }
+    for round in 0..rounds {
+        let mut order: Vec<usize> = (0..contenders.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for index in order {
+            let value = (contenders[index].measure)();
+            samples[index].values.push(value);
+        }
+    }
+    for sample in &mut samples {
+        sample.values.sort_by(f64::total_cmp);
+    }
+    samples
+}
+
+/// What one contender's rounds gave, in ascending order.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    name: String,
+    values: Vec<f64>,
+}
+
+impl Sample {
+    /// The contender's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value below which a quarter of the rounds lie.
+    pub fn lower_quartile(&self) -> f64 {
+        self.at(0.25)
+    }
+
+    /// The middle value; not a number if nothing was measured.
+    pub fn median(&self) -> f64 {
+        self.at(0.5)
+    }
+
+    /// The value below which three quarters of the rounds lie.
+    pub fn upper_quartile(&self) -> f64 {
+        self.at(0.75)
+    }
+
+    fn at(&self, fraction: f64) -> f64 {
+        let Some(last) = self.values.len().checked_sub(1) else {
+            return f64::NAN;
+        };
+        let place = fraction * last as f64;
+        let (below, above) = (
+            self.values[place.floor() as usize],
+            self.values[place.ceil() as usize],
+        );
+        below + (above - below) * place.fract()
+    }
+}
+
+/// Medians by contender and column, each with its quartiles and its ratio to a baseline contender.
+#[derive(Debug)]
+pub struct Table {
+    title: String,
+    baseline: String,
+    columns: Vec<(String, Vec<Sample>)>,
+}
+
+impl Table {
+    /// An empty table; `baseline` names the contender that ratios are given to.
+    pub fn new(title: impl Into<String>, baseline: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            baseline: baseline.into(),
+            columns: Vec::new(),
+        }
+    }
+
+    /// Adds one column: the samples of all contenders under one condition.
+    pub fn column(&mut self, heading: impl Into<String>, samples: Vec<Sample>) {
+        self.columns.push((heading.into(), samples));
+    }
+
+    /// The median of `contender` in the column `heading`.
+    pub fn median(&self, heading: &str, contender: &str) -> Option<f64> {
+        let (_, samples) = self.columns.iter().find(|(column, _)| column == heading)?;
+        samples
+            .iter()
+            .find(|sample| sample.name == contender)
+            .map(Sample::median)
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<&str> = Vec::new();
+        for sample in self.columns.iter().flat_map(|(_, samples)| samples) {
+            if !names.contains(&sample.name()) {
+                names.push(sample.name());
+            }
+        }
+        let width = names
+            .iter()
+            .map(|name| name.chars().count())
+            .max()
+            .unwrap_or(0);
+        writeln!(
+            f,
+            "{} (median, [quartiles], ratio to '{}'), at {}",
+            self.title,
+            self.baseline,
+            revision()
+        )?;
+        write!(f, "{:width$}", "")?;
+        for (heading, _) in &self.columns {
+            write!(f, " | {heading:^28}")?;
+        }
+        writeln!(f)?;
+        for name in names {
+            write!(f, "{name:width$}")?;
+            for (heading, samples) in &self.columns {
+                match samples.iter().find(|sample| sample.name == name) {
+                    Some(sample) => {
+                        let quartiles = format!(
+                            "[{:.0}, {:.0}]",
+                            sample.lower_quartile(),
+                            sample.upper_quartile()
+                        );
+                        let ratio = self
+                            .median(heading, &self.baseline)
+                            .map(|base| sample.median() / base);
+                        let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+                        write!(f, " | {:>7.1} {quartiles:>14} {ratio:>5}", sample.median())?;
+                    }
+                    None => write!(f, " | {:>28}", "")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// The commit that was measured, or `unknown` outside a git checkout.
+pub fn revision() -> String {
+    Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
+}
