@@ -1,1 +1,91 @@
-//! Vacancy.
+//! An in-process event bus whose listeners cannot fail, block or crash the code that dispatches.
+//!
+//! ```
+//! use vacancy_dispatch::{BoxError, Bus, Event, Listener};
+//!
+//! struct AppointmentBooked {
+//!     email: String,
+//! }
+//!
+//! impl Event for AppointmentBooked {
+//!     const NAME: &'static str = "appointment.booked";
+//! }
+//!
+//! struct SendConfirmation;
+//!
+//! impl Listener<AppointmentBooked> for SendConfirmation {
+//!     async fn handle(&self, booked: &AppointmentBooked) -> Result<(), BoxError> {
+//!         assert_eq!(booked.email, "ada@example.org"); // send it
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = Bus::builder().listen(SendConfirmation).build()?;
+//!
+//! // Returns at once. The receipt may be dropped.
+//! let receipt = bus.dispatch(AppointmentBooked { email: "ada@example.org".into() });
+//! assert!(receipt.settled().await.all_done());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is guaranteed
+//!
+//! - [`Bus::dispatch`] is a plain function. It does not wait, block or panic, whatever listeners do.
+//! - Inline listeners have run when it returns, and before any other listener sees the event.
+//! - Every listener has a bounded lane of its own. One that hangs, panics, overflows or is slow
+//!   changes nothing for the others.
+//! - A lane keeps order: that of dispatch with one worker, per key with several.
+//! - Every event ends in exactly one counted [`Outcome`] at every listener. See [`Bus::ledger`].
+//! - [`Bus::shutdown`] finishes what was accepted, or names what it abandoned.
+//!
+//! # What is not
+//!
+//! - Events live in memory. Those that a process had not delivered when it died are gone.
+//! - Nothing stops a listener that blocks its thread. It keeps one thread of the runtime, and on a
+//!   runtime of one thread it stops everybody.
+//! - Two events dispatched at the same time by two threads may reach lanes in either order, and two
+//!   types of event have no order between them.
+//! - `panic = "abort"` ends the process at a listener's panic.
+
+mod event;
+mod listener;
+mod subscriber;
+
+mod builder;
+mod bus;
+mod policy;
+mod retry;
+
+mod delivery;
+mod envelope;
+mod lane;
+mod route;
+mod worker;
+
+mod dead_letter;
+mod ledger;
+mod outcome;
+mod receipt;
+mod shutdown;
+mod stream;
+mod topology;
+
+pub use builder::{BuildError, BusBuilder};
+pub use bus::Bus;
+pub use dead_letter::DeadLetter;
+pub use delivery::Delivery;
+pub use envelope::{Envelope, EventId};
+pub use event::Event;
+pub use ledger::{Entry, Ledger};
+pub use listener::{BoxError, InlineFn, InlineListener, ListenFn, Listener, inline_fn, listen_fn};
+pub use outcome::{Outcome, Reason};
+pub use policy::{Overflow, Policy};
+pub use receipt::{Outcomes, Receipt, Report, Unreachable};
+pub use retry::{Permanent, Retry, Skip};
+pub use shutdown::{Abandoned, ShutdownReport};
+pub use stream::{EventStream, Live};
+pub use subscriber::Subscriber;
+pub use topology::{LaneRow, Row, Topology};

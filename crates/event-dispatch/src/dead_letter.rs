@@ -1,0 +1,191 @@
+//! [`DeadLetter`]: an event that one listener's lane gave up on.
+
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    fmt::{self, Write},
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use crate::{Event, EventId, Reason, delivery::guarded, envelope::Parcel};
+
+/// An event that one listener's lane gave up on, with the reason.
+///
+/// It shares the event with its other listeners and keeps it alive until the bus evicts the letter
+/// to make room for newer ones.
+pub struct DeadLetter {
+    parcel: Arc<dyn Parcel>,
+    listener: Cow<'static, str>,
+    reason: Reason,
+    error: String,
+    attempts: u32,
+    died_at: SystemTime,
+}
+
+impl DeadLetter {
+    /// The name of the event.
+    pub fn event_name(&self) -> &'static str {
+        self.parcel.header().name
+    }
+
+    /// The version of the event.
+    pub fn event_version(&self) -> u16 {
+        self.parcel.header().version
+    }
+
+    /// The id of the event.
+    pub fn id(&self) -> EventId {
+        self.parcel.header().id
+    }
+
+    /// The event itself, if it is an `E`.
+    pub fn event<E: Event>(&self) -> Option<&E> {
+        self.parcel.event().downcast_ref()
+    }
+
+    /// The name of the listener that did not handle the event.
+    pub fn listener(&self) -> &str {
+        &self.listener
+    }
+
+    /// Why the lane gave up.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The error or panic message, its sources included; for the other reasons, what was exceeded.
+    pub fn error(&self) -> &str {
+        &self.error
+    }
+
+    /// How often the listener was called for this event.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// When `dispatch` took the event.
+    pub fn accepted_at(&self) -> SystemTime {
+        self.parcel.header().accepted_at
+    }
+
+    /// When the lane gave up.
+    pub fn died_at(&self) -> SystemTime {
+        self.died_at
+    }
+
+    /// The names and ids of the events that led to this one, the first cause first, this one last.
+    pub fn causation(&self) -> Vec<(&'static str, EventId)> {
+        self.parcel.header().chain()
+    }
+
+    /// The causation as `a#1 → b#2`: names, and numbers of the events on their bus.
+    pub fn causation_text(&self) -> String {
+        chain_text(&self.causation())
+    }
+}
+
+impl fmt::Debug for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetter")
+            .field("event", &self.event_name())
+            .field("id", &self.id())
+            .field("listener", &self.listener)
+            .field("reason", &self.reason)
+            .field("error", &self.error)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A chain of causes as one line.
+pub(crate) fn chain_text(chain: &[(&'static str, EventId)]) -> String {
+    let mut text = String::new();
+    for (name, id) in chain {
+        let arrow = if text.is_empty() { "" } else { " → " };
+        // Writing to a string does not fail.
+        let _ = write!(text, "{arrow}{name}#{}", id.sequence());
+    }
+    text
+}
+
+/// The newest dead letters of a bus.
+pub(crate) struct DeadLetters {
+    ring: Mutex<Ring>,
+    capacity: NonZeroUsize,
+}
+
+struct Ring {
+    letters: VecDeque<Arc<DeadLetter>>,
+    evicted: u64,
+}
+
+impl DeadLetters {
+    pub(crate) fn new(capacity: NonZeroUsize) -> Self {
+        Self {
+            ring: Mutex::new(Ring {
+                letters: VecDeque::new(),
+                evicted: 0,
+            }),
+            capacity,
+        }
+    }
+
+    /// Keeps a letter and says so in the log, without the payload.
+    pub(crate) fn bury(
+        &self,
+        parcel: Arc<dyn Parcel>,
+        listener: Cow<'static, str>,
+        reason: Reason,
+        error: String,
+        attempts: u32,
+    ) {
+        let header = parcel.header();
+        let causation = header.cause.as_ref().map(|_| chain_text(&header.chain()));
+        // The subscriber is the application's code, and the mark of this event is claimed.
+        let _ = guarded(|| {
+            tracing::warn!(
+                event = header.name,
+                id = %header.id,
+                listener = %listener,
+                reason = %reason,
+                attempts,
+                error,
+                causation,
+                "dead letter"
+            );
+        });
+        let letter = DeadLetter {
+            parcel,
+            listener,
+            reason,
+            error,
+            attempts,
+            died_at: SystemTime::now(),
+        };
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let evicted = if ring.letters.len() >= self.capacity.get() {
+            ring.evicted += 1;
+            ring.letters.pop_front()
+        } else {
+            None
+        };
+        ring.letters.push_back(Arc::new(letter));
+        drop(ring);
+        // The last hold on an event: its drop may panic.
+        let _ = guarded(|| drop(evicted));
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<DeadLetter>> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.letters.iter().cloned().collect()
+    }
+
+    pub(crate) fn evicted(&self) -> u64 {
+        self.ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .evicted
+    }
+}

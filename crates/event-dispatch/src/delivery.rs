@@ -1,0 +1,193 @@
+//! [`Delivery`]: what code running inside a listener can ask about the event it handles.
+//!
+//! # Invariants
+//!
+//! 1. A thread's current delivery is set around every poll of a listener's future and around every
+//!    inline listener, and put back before [`within`] returns, also when the code panics.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use crate::{
+    Event, EventId, Receipt,
+    bus::Core,
+    envelope::{Link, Parcel},
+};
+
+/// One event on its way to one listener, as seen from inside that listener.
+///
+/// `clone` is cheap. Moved to a spawned task, it lets that task dispatch events that keep their
+/// cause. It does not keep the bus open.
+#[derive(Clone)]
+pub struct Delivery {
+    core: Arc<Core>,
+    parcel: Arc<dyn Parcel>,
+    attempt: u32,
+    inline: bool,
+}
+
+impl Delivery {
+    pub(crate) fn new(core: Arc<Core>, parcel: Arc<dyn Parcel>, attempt: u32) -> Self {
+        Self {
+            core,
+            parcel,
+            attempt,
+            inline: false,
+        }
+    }
+
+    pub(crate) fn inline(core: Arc<Core>, parcel: Arc<dyn Parcel>) -> Self {
+        Self {
+            core,
+            parcel,
+            attempt: 1,
+            inline: true,
+        }
+    }
+
+    /// The delivery that the calling code is part of, if a listener is running on this thread.
+    pub fn current() -> Option<Self> {
+        CURRENT
+            .try_with(|current| current.borrow().clone())
+            .ok()
+            .flatten()
+    }
+
+    /// The id of the event being handled.
+    pub fn id(&self) -> EventId {
+        self.parcel.header().id
+    }
+
+    /// The event whose listener dispatched this one, if a listener did.
+    pub fn cause(&self) -> Option<EventId> {
+        self.parcel.header().cause.as_ref().map(|cause| cause.id)
+    }
+
+    /// How many events led to this one: 0 if no listener dispatched it.
+    pub fn depth(&self) -> u32 {
+        self.parcel.header().depth
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When `dispatch` took the event.
+    pub fn accepted_at(&self) -> SystemTime {
+        self.parcel.header().accepted_at
+    }
+
+    /// Dispatches `event` on the same bus, caused by this one, wherever it is called.
+    ///
+    /// Inside the listener, [`Bus::dispatch`](crate::Bus::dispatch) does the same.
+    pub fn dispatch<E: Event>(&self, event: E) -> Receipt {
+        let inline = CURRENT
+            .try_with(|current| {
+                current
+                    .borrow()
+                    .as_ref()
+                    .is_some_and(|current| current.inline)
+            })
+            .unwrap_or_default();
+        self.core.dispatch(
+            event,
+            Origin {
+                inline,
+                ..self.origin()
+            },
+        )
+    }
+
+    fn origin(&self) -> Origin {
+        let header = self.parcel.header();
+        Origin {
+            cause: Some(Arc::new(Link {
+                id: header.id,
+                name: header.name,
+                parent: header.cause.clone(),
+            })),
+            depth: header.depth.saturating_add(1),
+            inline: self.inline,
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("header", self.parcel.header())
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a dispatch came from.
+#[derive(Default)]
+pub(crate) struct Origin {
+    pub(crate) cause: Option<Arc<Link>>,
+    pub(crate) depth: u32,
+    /// Whether the dispatch happens inside an inline listener, on top of another `dispatch`.
+    pub(crate) inline: bool,
+}
+
+impl Origin {
+    /// The origin of a dispatch made here and now.
+    pub(crate) fn here() -> Self {
+        CURRENT
+            .try_with(|current| current.borrow().as_ref().map(Delivery::origin))
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Delivery>> = const { RefCell::new(None) };
+}
+
+/// Runs foreign code as part of `delivery`, and catches its panic.
+pub(crate) fn within<T>(
+    delivery: &mut Option<Delivery>,
+    run: impl FnOnce() -> T,
+) -> Result<T, Panic> {
+    let swap = |delivery: &mut Option<Delivery>| {
+        // During the destruction of the thread there is no current delivery, and nothing to do.
+        let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), delivery));
+    };
+    swap(delivery);
+    let result = guarded(run);
+    swap(delivery);
+    result
+}
+
+/// Runs foreign code, such as the drop of an event, and catches its panic.
+pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Panic> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(Panic::new)
+}
+
+/// The message of a caught panic.
+pub(crate) struct Panic(pub(crate) String);
+
+impl Panic {
+    fn new(payload: Box<dyn Any + Send>) -> Self {
+        let text = if let Some(text) = payload.downcast_ref::<&str>() {
+            (*text).to_owned()
+        } else if let Some(text) = payload.downcast_ref::<String>() {
+            text.clone()
+        } else {
+            "the panic carried no message".to_owned()
+        };
+        // A payload may panic in its own drop. That one is leaked, or this could go on for ever.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            mem::forget(second);
+        }
+        Self(text)
+    }
+}

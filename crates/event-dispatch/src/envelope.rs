@@ -1,0 +1,156 @@
+//! [`Envelope`]: an event plus what delivery adds to it.
+
+use std::{any::Any, fmt, ops::Deref, sync::Arc, time::SystemTime};
+
+use crate::{Event, outcome::Marks};
+
+/// An event plus its id, the time of acceptance and what caused it.
+///
+/// Dereferences to the event. All listeners of the event share one envelope.
+pub struct Envelope<E> {
+    header: Header,
+    marks: Marks,
+    event: E,
+}
+
+impl<E> Envelope<E> {
+    pub(crate) fn new(header: Header, marks: Marks, event: E) -> Self {
+        Self {
+            header,
+            marks,
+            event,
+        }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// The event.
+    pub fn event(&self) -> &E {
+        &self.event
+    }
+
+    /// The event's id.
+    pub fn id(&self) -> EventId {
+        self.header.id
+    }
+
+    /// When `dispatch` took the event.
+    pub fn accepted_at(&self) -> SystemTime {
+        self.header.accepted_at
+    }
+
+    /// The event whose listener dispatched this one, if a listener did.
+    pub fn cause(&self) -> Option<EventId> {
+        self.header.cause.as_ref().map(|cause| cause.id)
+    }
+
+    /// How many events led to this one: 0 if no listener dispatched it.
+    pub fn depth(&self) -> u32 {
+        self.header.depth
+    }
+}
+
+impl<E> Deref for Envelope<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.event
+    }
+}
+
+impl<E> fmt::Debug for Envelope<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Identifies an event: unique across buses and processes.
+///
+/// Prints as the bus's random incarnation in hexadecimal, a dash, and the number of the event on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId {
+    incarnation: u64,
+    sequence: u64,
+}
+
+impl EventId {
+    pub(crate) fn new(incarnation: u64, sequence: u64) -> Self {
+        Self {
+            incarnation,
+            sequence,
+        }
+    }
+
+    /// The number of the event on its bus, from 1.
+    pub fn sequence(self) -> u64 {
+        self.sequence
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.incarnation, self.sequence)
+    }
+}
+
+/// What is known of an event apart from its payload.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) id: EventId,
+    pub(crate) name: &'static str,
+    pub(crate) version: u16,
+    pub(crate) depth: u32,
+    pub(crate) accepted_at: SystemTime,
+    pub(crate) cause: Option<Arc<Link>>,
+}
+
+impl Header {
+    /// The names and ids of the events that led to this one, the first cause first, this one last.
+    pub(crate) fn chain(&self) -> Vec<(&'static str, EventId)> {
+        let mut chain = vec![(self.name, self.id)];
+        let mut next = self.cause.as_deref();
+        while let Some(link) = next {
+            chain.push((link.name, link.id));
+            next = link.parent.as_deref();
+        }
+        chain.reverse();
+        chain
+    }
+}
+
+/// One step of a chain of causes. It outlives the envelope it was made from and holds no payload.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) id: EventId,
+    pub(crate) name: &'static str,
+    pub(crate) parent: Option<Arc<Link>>,
+}
+
+/// An envelope whose event type is forgotten.
+pub(crate) trait Parcel: Send + Sync {
+    fn header(&self) -> &Header;
+    fn marks(&self) -> &Marks;
+    fn event(&self) -> &dyn Any;
+}
+
+impl<E: Event> Parcel for Envelope<E> {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    fn event(&self) -> &dyn Any {
+        &self.event
+    }
+}

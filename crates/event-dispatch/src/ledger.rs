@@ -1,0 +1,143 @@
+//! [`Ledger`]: what became of every event at every listener.
+
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::Outcome;
+
+/// What became of every event at every listener, at one moment.
+///
+/// Once nothing is waiting, `accepted` equals the sum of the outcomes for every entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// One entry for every listener of every event.
+    pub entries: Vec<Entry>,
+    /// How many events were dispatched after the bus was closed.
+    pub refused: u64,
+    /// How many events were dispatched that nobody is registered for.
+    pub unheard: u64,
+    /// How many dead letters were evicted to make room for newer ones.
+    pub dead_letters_evicted: u64,
+}
+
+/// What became of the events of one type at one listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The name of the event.
+    pub event: &'static str,
+    /// The name of the listener.
+    pub listener: Cow<'static, str>,
+    /// Events that the listener was to handle.
+    pub accepted: u64,
+    /// Events counted as [`Outcome::Done`].
+    pub done: u64,
+    /// Events counted as [`Outcome::Dead`].
+    pub dead: u64,
+    /// Events counted as [`Outcome::Dropped`].
+    pub dropped: u64,
+    /// Events counted as [`Outcome::Skipped`].
+    pub skipped: u64,
+    /// Events counted as [`Outcome::Coalesced`].
+    pub coalesced: u64,
+    /// Events counted as [`Outcome::Abandoned`].
+    pub abandoned: u64,
+}
+
+impl Entry {
+    /// Events that have an outcome.
+    pub fn settled(&self) -> u64 {
+        self.done + self.dead + self.dropped + self.skipped + self.coalesced + self.abandoned
+    }
+
+    /// Events that have no outcome yet.
+    pub fn waiting(&self) -> u64 {
+        self.accepted.saturating_sub(self.settled())
+    }
+}
+
+impl Ledger {
+    /// The entry of one listener of one event.
+    pub fn entry(&self, event: &str, listener: &str) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.event == event && entry.listener == listener)
+    }
+
+    /// Whether every accepted event has exactly one outcome at every listener.
+    ///
+    /// False while events are waiting. Once nothing is dispatched and nothing waits, it is true.
+    pub fn balanced(&self) -> bool {
+        self.entries
+            .iter()
+            .all(|entry| entry.accepted == entry.settled())
+    }
+
+    /// The sums over all entries, as an entry without names.
+    pub fn totals(&self) -> Entry {
+        let mut totals = Entry::new("", Cow::Borrowed(""));
+        for entry in &self.entries {
+            totals.accepted += entry.accepted;
+            totals.done += entry.done;
+            totals.dead += entry.dead;
+            totals.dropped += entry.dropped;
+            totals.skipped += entry.skipped;
+            totals.coalesced += entry.coalesced;
+            totals.abandoned += entry.abandoned;
+        }
+        totals
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(event: &'static str, listener: Cow<'static, str>) -> Self {
+        Self {
+            event,
+            listener,
+            accepted: 0,
+            done: 0,
+            dead: 0,
+            dropped: 0,
+            skipped: 0,
+            coalesced: 0,
+            abandoned: 0,
+        }
+    }
+}
+
+/// The counters of one lane. Each is raised by whoever settles the mark of an event.
+#[derive(Default)]
+pub(crate) struct Counters {
+    done: AtomicU64,
+    dead: AtomicU64,
+    dropped: AtomicU64,
+    skipped: AtomicU64,
+    coalesced: AtomicU64,
+    abandoned: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count(&self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Done => &self.done,
+            Outcome::Dead(_) => &self.dead,
+            Outcome::Dropped => &self.dropped,
+            Outcome::Skipped => &self.skipped,
+            Outcome::Coalesced => &self.coalesced,
+            Outcome::Abandoned => &self.abandoned,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fill(&self, entry: &mut Entry) {
+        entry.done = self.done.load(Ordering::Relaxed);
+        entry.dead = self.dead.load(Ordering::Relaxed);
+        entry.dropped = self.dropped.load(Ordering::Relaxed);
+        entry.skipped = self.skipped.load(Ordering::Relaxed);
+        entry.coalesced = self.coalesced.load(Ordering::Relaxed);
+        entry.abandoned = self.abandoned.load(Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,374 @@
+//! [`Route`]: the way of one type of event to its listeners, and the router that walks it.
+//!
+//! # Invariants
+//!
+//! 1. An accepted envelope is in `batch`, in `routing`, or has been given to every lane. The router
+//!    clears `routing` only after the last lane has it.
+//! 2. The publisher wakes the router only when it put the first envelope into an empty batch and the
+//!    router sleeps: one wake, whatever the number of listeners.
+//! 3. The router runs no code of the application except key functions, whose panics are caught.
+//! 4. Whether an event is accepted is decided under the intake's lock, so after `close` has returned
+//!    nothing more is accepted.
+
+use std::{
+    any::Any,
+    borrow::Cow,
+    future::poll_fn,
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::SystemTime,
+};
+
+use tokio::task::coop::consume_budget;
+
+use crate::{
+    Abandoned, Delivery, Envelope, Event, InlineListener, Outcome, Reason, Receipt,
+    bus::Core,
+    dead_letter::DeadLetters,
+    delivery::{Origin, guarded, within},
+    envelope::Header,
+    lane::Lane,
+    ledger::Entry,
+    outcome::Marks,
+    stream::Taps,
+};
+
+/// The way of one type of event to its listeners.
+pub(crate) struct Route<E> {
+    inline: Box<[Inline<E>]>,
+    lanes: Box<[Arc<Lane<E>>]>,
+    /// Inline listeners, then lanes: the order of the marks.
+    names: Arc<[Cow<'static, str>]>,
+    intake: Mutex<Intake<E>>,
+    /// How many envelopes wait in the intake at most.
+    bound: usize,
+    taps: Arc<Taps<E>>,
+    dead_letters: Arc<DeadLetters>,
+}
+
+struct Inline<E> {
+    name: Cow<'static, str>,
+    listener: Box<dyn InlineListener<E>>,
+    dead: AtomicU64,
+}
+
+struct Intake<E> {
+    batch: Batch<E>,
+    /// The batch that the router is giving to the lanes.
+    routing: Option<Arc<Batch<E>>>,
+    router: Option<Waker>,
+    closed: bool,
+    accepted: u64,
+    refused: u64,
+}
+
+type Batch<E> = Vec<Arc<Envelope<E>>>;
+
+/// What the intake made of an envelope.
+enum Admission {
+    Queued,
+    Kept,
+    Overflowed,
+    Refused,
+}
+
+impl<E: Event> Route<E> {
+    pub(crate) fn new(
+        inline: Vec<(Cow<'static, str>, Box<dyn InlineListener<E>>)>,
+        lanes: Vec<Arc<Lane<E>>>,
+        dead_letters: Arc<DeadLetters>,
+    ) -> Self {
+        let names = inline.iter().map(|(name, _)| name);
+        let names = names
+            .chain(lanes.iter().map(|lane| &lane.listener))
+            .cloned()
+            .collect();
+        Self {
+            names,
+            bound: lanes
+                .iter()
+                .map(|lane| lane.policy.capacity.get())
+                .max()
+                .unwrap_or(0),
+            inline: inline
+                .into_iter()
+                .map(|(name, listener)| Inline {
+                    name,
+                    listener,
+                    dead: AtomicU64::new(0),
+                })
+                .collect(),
+            lanes: lanes.into(),
+            intake: Mutex::new(Intake {
+                batch: Vec::new(),
+                routing: None,
+                router: None,
+                closed: false,
+                accepted: 0,
+                refused: 0,
+            }),
+            taps: Arc::new(Taps::new()),
+            dead_letters,
+        }
+    }
+
+    pub(crate) fn taps(&self) -> &Arc<Taps<E>> {
+        &self.taps
+    }
+
+    pub(crate) fn has_lanes(&self) -> bool {
+        !self.lanes.is_empty()
+    }
+
+    /// Runs the inline listeners, queues the event for the lanes and wakes the router if it sleeps.
+    pub(crate) fn dispatch(&self, core: &Arc<Core>, event: E, origin: Origin) -> Receipt {
+        let too_deep = origin.depth > core.max_causation_depth;
+        let header = Header {
+            id: core.next_id(),
+            name: E::NAME,
+            version: E::VERSION,
+            depth: origin.depth,
+            accepted_at: SystemTime::now(),
+            cause: origin.cause,
+        };
+        let marks = Marks::new(self.inline.len(), self.lanes.len());
+        let envelope = Arc::new(Envelope::new(header, marks, event));
+        if !self.inline.is_empty() {
+            if too_deep && origin.inline {
+                self.bury_inline(&envelope);
+            } else {
+                self.run_inline(core, &envelope);
+            }
+        }
+        match self.admit(&envelope, too_deep) {
+            Admission::Queued => {}
+            Admission::Kept => {
+                for lane in &self.lanes {
+                    let bound = format!("more than {} events in a chain", core.max_causation_depth);
+                    lane.bury(&envelope, Reason::CausationTooDeep, bound, 0);
+                }
+                self.taps.offer(std::slice::from_ref(&envelope));
+            }
+            Admission::Overflowed => {
+                for lane in &self.lanes {
+                    lane.bury(&envelope, Reason::Overflowed, String::new(), 0);
+                }
+            }
+            Admission::Refused => {
+                let header = envelope.header();
+                // The subscriber is the application's code.
+                let _ = guarded(|| {
+                    tracing::warn!(
+                        event = header.name,
+                        id = %header.id,
+                        "dispatched after the bus was closed"
+                    );
+                });
+                return Receipt::closed(header.id);
+            }
+        }
+        Receipt::accepted(envelope, Arc::clone(&self.names))
+    }
+
+    fn run_inline(&self, core: &Arc<Core>, envelope: &Arc<Envelope<E>>) {
+        let mut delivery = Some(Delivery::inline(
+            Arc::clone(core),
+            Arc::clone(envelope) as Arc<_>,
+        ));
+        for (slot, inline) in self.inline.iter().enumerate() {
+            let ran = within(&mut delivery, || inline.listener.handle(envelope.event()));
+            if let Err(panic) = ran {
+                self.inline_died(envelope, slot, Reason::Panicked, panic.0, 1);
+            }
+        }
+    }
+
+    fn bury_inline(&self, envelope: &Arc<Envelope<E>>) {
+        for slot in 0..self.inline.len() {
+            let error = "an inline listener dispatched beyond the bound".to_owned();
+            self.inline_died(envelope, slot, Reason::CausationTooDeep, error, 0);
+        }
+    }
+
+    fn inline_died(
+        &self,
+        envelope: &Arc<Envelope<E>>,
+        slot: usize,
+        reason: Reason,
+        error: String,
+        attempts: u32,
+    ) {
+        let inline = &self.inline[slot];
+        inline.dead.fetch_add(1, Ordering::Relaxed);
+        envelope.marks().amend(slot, Outcome::Dead(reason));
+        let parcel = Arc::clone(envelope) as _;
+        self.dead_letters
+            .bury(parcel, inline.name.clone(), reason, error, attempts);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Intake<E>> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, envelope: &Arc<Envelope<E>>, too_deep: bool) -> Admission {
+        let mut intake = self.lock();
+        if intake.closed {
+            intake.refused += 1;
+            return Admission::Refused;
+        }
+        intake.accepted += 1;
+        if too_deep || self.lanes.is_empty() {
+            return Admission::Kept;
+        }
+        if intake.batch.len() >= self.bound {
+            return Admission::Overflowed;
+        }
+        intake.batch.push(Arc::clone(envelope));
+        let router = intake.router.take();
+        drop(intake);
+        if let Some(router) = router {
+            router.wake();
+        }
+        Admission::Queued
+    }
+
+    /// Gives batches to the lanes until the intake is closed and empty.
+    pub(crate) async fn run(&self) {
+        let mut spare = Vec::new();
+        while let Some(batch) = poll_fn(|context| self.poll_batch(&mut spare, context)).await {
+            for lane in &self.lanes {
+                lane.take(&batch);
+            }
+            self.taps.offer(&batch);
+            let routed = self.lock().routing.take();
+            drop(routed);
+            // Shutdown may still hold the batch; then the next one gets a new buffer.
+            if let Ok(mut batch) = Arc::try_unwrap(batch) {
+                // Perhaps the last hold on an event, whose drop may panic.
+                let _ = guarded(|| batch.clear());
+                spare = batch;
+            }
+            consume_budget().await;
+        }
+    }
+
+    fn poll_batch(
+        &self,
+        spare: &mut Batch<E>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Arc<Batch<E>>>> {
+        let mut intake = self.lock();
+        if intake.batch.is_empty() {
+            if intake.closed {
+                return Poll::Ready(None);
+            }
+            intake.router = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        let batch = Arc::new(mem::replace(&mut intake.batch, mem::take(spare)));
+        intake.routing = Some(Arc::clone(&batch));
+        Poll::Ready(Some(batch))
+    }
+}
+
+/// A route whose event type is forgotten.
+pub(crate) trait AnyRoute: Any + Send + Sync {
+    /// Accepts no more events; those accepted go on to the lanes.
+    fn close(&self);
+    /// Closes, and abandons all that has no outcome yet.
+    fn abandon(&self, named: &mut Vec<Abandoned>);
+    /// Called when the router's task is gone, however it ended.
+    fn router_ended(&self);
+    /// Adds an entry for every listener, and returns how many dispatches were refused.
+    fn count(&self, entries: &mut Vec<Entry>) -> u64;
+}
+
+impl<E: Event> AnyRoute for Route<E> {
+    fn close(&self) {
+        let mut intake = self.lock();
+        intake.closed = true;
+        let router = intake.router.take();
+        drop(intake);
+        if let Some(router) = router {
+            router.wake();
+        }
+        if self.lanes.is_empty() {
+            self.taps.close();
+        }
+    }
+
+    fn abandon(&self, named: &mut Vec<Abandoned>) {
+        let mut intake = self.lock();
+        intake.closed = true;
+        let batch = mem::take(&mut intake.batch);
+        let routing = intake.routing.clone();
+        drop(intake);
+        // The intake before the lanes: what leaves it in between is found there.
+        for envelope in routing
+            .iter()
+            .flat_map(|routing| routing.iter())
+            .chain(&batch)
+        {
+            for lane in &self.lanes {
+                lane.abandon_one(envelope, named);
+            }
+        }
+        for lane in &self.lanes {
+            lane.abandon(named);
+        }
+        self.taps.close();
+        let _ = guarded(|| drop((batch, routing)));
+    }
+
+    fn router_ended(&self) {
+        let mut intake = self.lock();
+        intake.closed = true;
+        let batch = mem::take(&mut intake.batch);
+        let routing = intake.routing.take();
+        drop(intake);
+        for envelope in routing
+            .iter()
+            .flat_map(|routing| routing.iter())
+            .chain(&batch)
+        {
+            for lane in &self.lanes {
+                lane.settle(envelope, Outcome::Abandoned);
+            }
+        }
+        for lane in &self.lanes {
+            lane.close();
+        }
+        self.taps.close();
+        let _ = guarded(|| drop((batch, routing)));
+    }
+
+    fn count(&self, entries: &mut Vec<Entry>) -> u64 {
+        // Outcomes before acceptances, so that nothing has more outcomes than acceptances.
+        let lanes: Vec<Entry> = self.lanes.iter().map(|lane| lane.ledger_entry()).collect();
+        let dead: Vec<u64> = self
+            .inline
+            .iter()
+            .map(|inline| inline.dead.load(Ordering::Relaxed))
+            .collect();
+        let intake = self.lock();
+        let (accepted, refused) = (intake.accepted, intake.refused);
+        drop(intake);
+        for (inline, dead) in self.inline.iter().zip(dead) {
+            let mut entry = Entry::new(E::NAME, inline.name.clone());
+            // An inline listener runs before the event is accepted, and also when it is refused.
+            entry.accepted = (accepted + refused).max(dead);
+            entry.dead = dead;
+            entry.done = entry.accepted - dead;
+            entries.push(entry);
+        }
+        for mut entry in lanes {
+            entry.accepted = accepted;
+            entries.push(entry);
+        }
+        refused
+    }
+}

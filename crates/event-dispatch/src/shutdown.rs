@@ -1,0 +1,100 @@
+//! [`Bus::shutdown`]: close, drain until a deadline, and name what was abandoned.
+
+use std::{
+    borrow::Cow,
+    mem,
+    pin::pin,
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use crate::{Bus, EventId};
+
+/// What a shutdown came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Every event that a listener did not finish, once for each such listener.
+    pub abandoned: Vec<Abandoned>,
+}
+
+impl ShutdownReport {
+    /// Whether every listener finished every event.
+    pub fn is_drained(&self) -> bool {
+        self.abandoned.is_empty()
+    }
+}
+
+/// An event that a listener had not finished when the bus was shut down. It may have been begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Abandoned {
+    /// The name of the event.
+    pub event: &'static str,
+    /// The id of the event.
+    pub id: EventId,
+    /// The name of the listener.
+    pub listener: Cow<'static, str>,
+}
+
+impl Bus {
+    /// Takes no more events, lets the listeners finish until `deadline` has passed, then aborts the
+    /// rest and names what was abandoned.
+    ///
+    /// It returns as soon as everything is delivered, and at the deadline even if a listener blocks
+    /// its thread. Events that listeners dispatch meanwhile are refused: their receipts say
+    /// [`Report::Closed`](crate::Report::Closed). Called again, it waits for the same end and returns
+    /// the same report. Called by a listener, it waits for that listener, until the deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// The bus is closed at the first poll and stays so. If the future is dropped before its end,
+    /// delivery goes on without a deadline; a second call sets a new one.
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        let core = &self.handles.core;
+        core.close();
+        let drained = async {
+            loop {
+                let mut ended = pin!(core.ended.notified());
+                ended.as_mut().enable();
+                if core.tasks.load(Ordering::Acquire) == 0 || self.report().is_some() {
+                    break;
+                }
+                ended.await;
+            }
+        };
+        if tokio::time::timeout(deadline, drained).await.is_err() {
+            self.abandon();
+        }
+        self.report().unwrap_or(ShutdownReport {
+            abandoned: Vec::new(),
+        })
+    }
+
+    fn report(&self) -> Option<ShutdownReport> {
+        let abandoned = &self.handles.core.abandoned;
+        let abandoned = abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        abandoned
+            .clone()
+            .map(|abandoned| ShutdownReport { abandoned })
+    }
+
+    fn abandon(&self) {
+        let core = &self.handles.core;
+        let mut named = Vec::new();
+        // Settled first, aborted second: an aborted task would settle its event without naming it.
+        for route in &core.in_order {
+            route.abandon(&mut named);
+        }
+        core.abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_default()
+            .extend(named);
+        let tasks = mem::take(&mut *core.aborts.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+        }
+        core.ended.notify_waiters();
+    }
+}
