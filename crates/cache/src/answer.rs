@@ -37,6 +37,12 @@ impl<V> Answer<V> {
         self.source
     }
 
+    /// When its load began.
+    #[must_use]
+    pub fn loaded_at(&self) -> Instant {
+        self.entry.loaded
+    }
+
     /// How long ago its load began.
     #[must_use]
     pub fn age(&self) -> Duration {

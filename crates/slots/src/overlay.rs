@@ -8,11 +8,12 @@
 //! 3. No lock is held while code runs that is not ours.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
+use metrics::counter;
 use tokio::time::Instant;
 
 use crate::appointment::{Appointment, Buffers, Revision};
@@ -22,7 +23,7 @@ use crate::rules::EventTypeRules;
 use crate::slot::Slot;
 
 /// The changes that an overlay keeps by default.
-pub const MAX_OVERLAY_CHANGES: usize = 100_000;
+const MAX_CHANGES: usize = 100_000;
 
 /// Bookings that are known here and that the source may not know yet.
 ///
@@ -33,13 +34,13 @@ pub const MAX_OVERLAY_CHANGES: usize = 100_000;
 /// An appointment of which neither the resources nor the event type are known subtracts nothing.
 ///
 /// The number of changes is bounded: beyond it, the one whose time is over first makes room and is
-/// [counted](Self::crowded_out).
-pub struct Overlay {
+/// counted as `slots_overlay_crowded_out_total`.
+pub(crate) struct Overlay {
     state: RwLock<State>,
     capacity: usize,
+    retain: Duration,
     /// Changes kept. Read before the lock is taken: on most reads there is nothing to do.
     kept: AtomicUsize,
-    crowded_out: AtomicU64,
 }
 
 #[derive(Default)]
@@ -103,32 +104,27 @@ impl Occupied {
     }
 }
 
-impl Default for Overlay {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Overlay {
-    /// An overlay without changes, for [`MAX_OVERLAY_CHANGES`] of them.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::with_capacity(MAX_OVERLAY_CHANGES)
+    /// An overlay without changes, for [`MAX_CHANGES`] of them.
+    ///
+    /// A change is kept for `retain` beyond its time: loads that began within it may end so much
+    /// later, and are asked about as of their beginning.
+    pub(crate) fn new(retain: Duration) -> Self {
+        Self::with_capacity(MAX_CHANGES, retain)
     }
 
     /// An overlay for so many changes, but at least one.
-    #[must_use]
-    pub fn with_capacity(changes: usize) -> Self {
+    fn with_capacity(changes: usize, retain: Duration) -> Self {
         Self {
             state: RwLock::default(),
             capacity: changes.max(1),
+            retain,
             kept: AtomicUsize::new(0),
-            crowded_out: AtomicU64::new(0),
         }
     }
 
     /// Subtracts a booked appointment until `lives_until`, by when the source has to know it.
-    pub fn book(&self, appointment: &Appointment, lives_until: Instant) {
+    pub(crate) fn book(&self, appointment: &Appointment, lives_until: Instant) {
         let version = Version {
             revision: appointment.revision,
             kind: Kind::Booked,
@@ -138,7 +134,12 @@ impl Overlay {
     }
 
     /// Subtracts the appointment where it is now, and no longer where it was.
-    pub fn reschedule(&self, previous: &Appointment, now: &Appointment, lives_until: Instant) {
+    pub(crate) fn reschedule(
+        &self,
+        previous: &Appointment,
+        now: &Appointment,
+        lives_until: Instant,
+    ) {
         let moved = Version {
             revision: now.revision,
             kind: Kind::Rescheduled,
@@ -160,7 +161,7 @@ impl Overlay {
 
     /// No longer subtracts an appointment, and until `lives_until` nor when an older booking of it
     /// is reported again.
-    pub fn free(&self, appointment: &Appointment, lives_until: Instant) {
+    pub(crate) fn free(&self, appointment: &Appointment, lives_until: Instant) {
         let version = Version {
             revision: appointment.revision,
             kind: Kind::Cancelled,
@@ -170,23 +171,15 @@ impl Overlay {
     }
 
     /// Whether nothing is kept, so that [`apply`](Self::apply) would change nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many changes are kept, those included whose time is over and that no write has removed
     /// yet.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         // Pairs with the store in `keep`: a reader that is told of a booking finds it.
         self.kept.load(Ordering::Acquire)
-    }
-
-    /// How many changes had to go before their time because there were too many.
-    #[must_use]
-    pub fn crowded_out(&self) -> u64 {
-        self.crowded_out.load(Ordering::Relaxed)
     }
 
     /// Removes from `slots` of `event_type` what is booked here, as of `now`, and returns how many
@@ -202,7 +195,7 @@ impl Overlay {
     ///
     /// Buffers that are not known count as none here; the answer that follows the invalidation has
     /// them.
-    pub fn apply(
+    pub(crate) fn apply(
         &self,
         tenant: &TenantId,
         event_type: &EventTypeId,
@@ -276,13 +269,13 @@ impl Overlay {
         while state
             .ends
             .first_key_value()
-            .is_some_and(|(&(end, _), _)| end <= now)
+            .is_some_and(|(&(end, _), _)| end + self.retain <= now)
         {
             gone.extend(state.remove_first());
         }
         while state.ends.len() > self.capacity {
             gone.extend(state.remove_first());
-            self.crowded_out.fetch_add(1, Ordering::Relaxed);
+            counter!("slots_overlay_crowded_out_total").increment(1);
         }
         // Pairs with the load in `len`.
         self.kept.store(state.ends.len(), Ordering::Release);
@@ -490,16 +483,6 @@ impl Question<'_> {
     }
 }
 
-impl fmt::Debug for Overlay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Overlay")
-            .field("changes", &self.len())
-            .field("capacity", &self.capacity)
-            .field("crowded_out", &self.crowded_out())
-            .finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -548,7 +531,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_booked_resource_is_taken_from_every_event_type() {
-        let overlay = Overlay::new();
+        let overlay = Overlay::new(Duration::ZERO);
         overlay.book(&booking(60, 120).resource(7), soon());
         let slot = |start: i64| Slot::new(minutes(start, start + 30)).resource(7);
         let slots = [slot(30), slot(60), slot(100), slot(120)];
@@ -562,7 +545,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn another_tenant_and_another_resource_are_not_affected() {
-        let overlay = Overlay::new();
+        let overlay = Overlay::new(Duration::ZERO);
         let mut other = booking(60, 120).resource(7);
         other.tenant = 2.into();
         overlay.book(&other, soon());
@@ -577,7 +560,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn buffers_of_both_sides_count() {
-        let overlay = Overlay::new();
+        let overlay = Overlay::new(Duration::ZERO);
         let ten = Duration::from_secs(600);
         overlay.book(
             &booking(60, 120).resource(7).buffers(Buffers::new(ten, ten)),
@@ -602,7 +585,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_booking_whose_resources_are_unknown_hits_its_event_type() {
-        let overlay = Overlay::new();
+        let overlay = Overlay::new(Duration::ZERO);
         overlay.book(&booking(60, 120), soon());
         let slots = [
             Slot::new(minutes(60, 90)).resource(7),
@@ -614,7 +597,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn seats_go_one_by_one() {
-        let overlay = Overlay::new();
+        let overlay = Overlay::new(Duration::ZERO);
         let seats = |remaining| {
             Slot::new(minutes(60, 120)).resource(7).seats(Seats {
                 remaining,
@@ -635,7 +618,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_change_ends_with_its_time() {
-        let overlay = Overlay::new();
+        let overlay = Overlay::new(Duration::ZERO);
         overlay.book(
             &booking(60, 120).resource(7),
             Instant::now() + Duration::from_secs(10),
@@ -652,7 +635,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_late_booking_does_not_undo_a_cancellation() {
-        let overlay = Overlay::new();
+        let overlay = Overlay::new(Duration::ZERO);
         let appointment = booking(60, 120).resource(7);
         overlay.free(&appointment, soon());
         overlay.book(&appointment, soon());
@@ -662,7 +645,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_move_under_a_new_id_frees_the_old_one() {
-        let overlay = Overlay::new();
+        let overlay = Overlay::new(Duration::ZERO);
         let before = booking(60, 120).resource(7);
         let mut after = booking(240, 300).resource(7);
         after.id = 2.into();
@@ -677,14 +660,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn beyond_the_bound_the_change_that_ends_first_goes() {
-        let overlay = Overlay::with_capacity(2);
+        let overlay = Overlay::with_capacity(2, Duration::ZERO);
         for (id, seconds) in [(1_u64, 30), (2, 10), (3, 20)] {
             let mut appointment = booking(60, 120);
             appointment.id = id.into();
             appointment.resources = vec![id.into()];
             overlay.book(&appointment, Instant::now() + Duration::from_secs(seconds));
         }
-        assert_eq!((overlay.len(), overlay.crowded_out()), (2, 1));
+        assert_eq!(overlay.len(), 2);
         let slot = |id: u64| Slot::new(minutes(60, 90)).resource(id);
         assert_eq!(
             left(&overlay, 9, &[], &[slot(1), slot(2), slot(3)]),
@@ -765,7 +748,7 @@ mod tests {
         ) {
             let start = Instant::now() + Duration::from_secs(3600);
             let play = |steps: &[(Step, u64)]| {
-                let overlay = Overlay::new();
+                let overlay = Overlay::new(Duration::ZERO);
                 for (step, life) in steps {
                     let lives_until = start + Duration::from_secs(*life);
                     match step {

@@ -1,0 +1,183 @@
+//! One read: every day of a window, kept, loaded, or waited for.
+
+use std::iter;
+
+use tokio::time::timeout;
+use vacancy_cache::{Answer, Follower, Landing, Retry, Ticket, Turn};
+
+use crate::{
+    affected::answer_span,
+    interval::Interval,
+    key::DayKey,
+    local_day::LocalDay,
+    query::SlotsQuery,
+    scopes::covers,
+    slot::Slot,
+    slots_cache::Inner,
+    source::{SlotsRequest, SourceError, SourceTimedOut},
+};
+
+type Day = Answer<Vec<Slot>>;
+
+/// One read. Days are numbered in the order of the window.
+pub(crate) struct Read<'a> {
+    cache: &'a Inner,
+    days: &'a [LocalDay],
+    keys: Vec<DayKey>,
+}
+
+/// A day this read has to load.
+struct Load {
+    day: usize,
+    ticket: Ticket<DayKey, Vec<Slot>, SourceError>,
+}
+
+/// A day that is not answered yet, and the load that brought it nothing, if there was one.
+struct Open {
+    day: usize,
+    retry: Option<Retry<Vec<Slot>, SourceError>>,
+    failed: bool,
+}
+
+struct Followed {
+    day: usize,
+    failed: bool,
+    follower: Follower<Vec<Slot>, SourceError>,
+}
+
+impl<'a> Read<'a> {
+    pub(crate) fn new(cache: &'a Inner, query: &'a SlotsQuery, days: &'a [LocalDay]) -> Self {
+        let first = days.first().map(|day| DayKey::new(query, day.date()));
+        let keys = first
+            .iter()
+            .flat_map(|first| days.iter().map(|day| first.on(day.date())))
+            .collect();
+        Self {
+            cache,
+            days,
+            keys,
+        }
+    }
+
+    /// The answer for each day.
+    pub(crate) async fn answers(&self) -> Result<Vec<Day>, SourceError> {
+        let mut answers: Vec<Option<Day>> =
+            iter::repeat_with(|| None).take(self.keys.len()).collect();
+        let mut open: Vec<Open> = (0..self.keys.len())
+            .map(|day| Open {
+                day,
+                retry: None,
+                failed: false,
+            })
+            .collect();
+        while !open.is_empty() {
+            let (mut loads, mut followed) = (Vec::new(), Vec::new());
+            for Open { day, retry, failed } in open.drain(..) {
+                match self.begin(day, retry) {
+                    Turn::Hit(answer) => answers[day] = Some(answer),
+                    Turn::Load(ticket) => loads.push(Load { day, ticket }),
+                    Turn::Follow(follower) => followed.push(Followed {
+                        day,
+                        failed,
+                        follower,
+                    }),
+                }
+            }
+            // The own loads first: then no two reads can wait for each other.
+            for run in runs(loads) {
+                for (day, answer) in self.load(run).await? {
+                    answers[day] = Some(answer);
+                }
+            }
+            for Followed {
+                day,
+                failed,
+                follower,
+            } in followed
+            {
+                let (retry, failed) = match follower.await {
+                    Landing::Answer(answer) => {
+                        answers[day] = Some(answer);
+                        continue;
+                    }
+                    Landing::Failed(error, _) if failed => return Err(error),
+                    Landing::Failed(_, retry) => (retry, true),
+                    Landing::Lost(retry) => (retry, failed),
+                };
+                open.push(Open {
+                    day,
+                    retry: Some(retry),
+                    failed,
+                });
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    fn begin(
+        &self,
+        day: usize,
+        retry: Option<Retry<Vec<Slot>, SourceError>>,
+    ) -> Turn<DayKey, Vec<Slot>, SourceError> {
+        let key = &self.keys[day];
+        let covers = || {
+            let rules = self.cache.rules_for(key);
+            let starts = self.days[day].interval();
+            let span = starts.map_or(vacancy_cache::Span::ALL, |starts| {
+                answer_span(starts, rules.as_deref(), key.duration())
+            });
+            covers(key, rules.as_deref(), span)
+        };
+        match retry {
+            None => self.cache.days.begin(key, covers),
+            Some(retry) => self.cache.days.begin_again(key, covers, retry),
+        }
+    }
+
+    /// Loads neighbouring days with one call.
+    async fn load(&self, run: Vec<Load>) -> Result<Vec<(usize, Day)>, SourceError> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return Ok(Vec::new());
+        };
+        let request = SlotsRequest::new(&self.keys[first.day], &self.keys[last.day]);
+        let limit = self.cache.source_time_out;
+        let loaded = timeout(limit, self.cache.source.slots(&request)).await;
+        let mut slots =
+            match loaded.unwrap_or_else(|_| Err(SourceError::new(SourceTimedOut { limit }))) {
+                Ok(slots) => slots,
+                Err(error) => {
+                    run.into_iter()
+                        .for_each(|load| load.ticket.fail(error.clone()));
+                    return Err(error);
+                }
+            };
+        slots.sort_by_key(|slot| slot.interval);
+        let fill = |Load { day, ticket }| {
+            (
+                day,
+                ticket.fill(starting_in(&slots, self.days[day].interval())),
+            )
+        };
+        Ok(run.into_iter().map(fill).collect())
+    }
+}
+
+/// The slots that start in a day. A slot outside of every day asked for is nobody's.
+fn starting_in(slots: &[Slot], day: Option<Interval>) -> Vec<Slot> {
+    let Some(day) = day else { return Vec::new() };
+    let from = slots.partition_point(|slot| slot.start() < day.start());
+    let to = slots.partition_point(|slot| slot.start() < day.end());
+    slots[from..to].to_vec()
+}
+
+/// Splits into runs of neighbouring days.
+fn runs(loads: Vec<Load>) -> Vec<Vec<Load>> {
+    let mut runs: Vec<Vec<Load>> = Vec::new();
+    for load in loads {
+        match runs.last_mut() {
+            Some(run) if run.last().is_some_and(|last| last.day + 1 == load.day) => run.push(load),
+            _ => runs.push(vec![load]),
+        }
+    }
+    runs
+}

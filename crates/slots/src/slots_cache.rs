@@ -1,0 +1,300 @@
+//! The availability cache: answers by local day, and what a booking does to them.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use vacancy_cache::{Cache, Scope, Span, Statistics};
+
+use crate::{
+    affected::busy_spans,
+    appointment::Appointment,
+    builder::SlotsCacheBuilder,
+    events::{AppointmentBooked, AppointmentCancelled, AppointmentRescheduled},
+    ids::TenantId,
+    interval::Interval,
+    key::DayKey,
+    open_slots::OpenSlots,
+    overlay::Overlay,
+    query::{QueryError, SlotsQuery},
+    read::Read,
+    rules::{Directory, EventTypeRules},
+    scopes::{Target, of_appointment},
+    slot::Slot,
+    source::{SlotSource, SourceError},
+};
+
+/// Answers which slots are open, from a source that it asks as seldom as it can.
+///
+/// Answers are kept by local day of one question and sliced to the window asked for. What a booking
+/// event can affect is not served again from the moment the event was dispatched, when
+/// [`InvalidateSlotsCache`](crate::InvalidateSlotsCache) listens.
+///
+/// It makes the offer true; it does not prevent double bookings. That is for the write path, with an
+/// overlap check in its transaction.
+///
+/// A handle: `clone` is cheap and shares everything. It owns no task.
+///
+/// # Examples
+///
+/// ```
+/// use async_trait::async_trait;
+/// use vacancy_slots::{Interval, Slot, SlotSource, SlotsCache, SlotsQuery, SlotsRequest, SourceError};
+///
+/// struct Calendar;
+///
+/// #[async_trait]
+/// impl SlotSource for Calendar {
+///     async fn slots(&self, request: &SlotsRequest) -> Result<Vec<Slot>, SourceError> {
+///         Ok(vec![]) // fully booked
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let slots = SlotsCache::builder(Calendar).build();
+/// let today = Interval::new("2025-10-15T00:00:00Z".parse()?, "2025-10-16T00:00:00Z".parse()?)?;
+/// let open = slots.open(&SlotsQuery::new(15, 123, today)).await?;
+/// assert!(open.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SlotsCache(Arc<Inner>);
+
+/// What the handles of one slots cache share.
+pub(crate) struct Inner {
+    pub(crate) source: Box<dyn SlotSource>,
+    pub(crate) directory: Box<dyn Directory>,
+    pub(crate) days: Cache<DayKey, Vec<Slot>, SourceError>,
+    pub(crate) overlay: Overlay,
+    pub(crate) source_lag: Duration,
+    pub(crate) source_time_out: Duration,
+    pub(crate) missing_event_type: MissingEventType,
+}
+
+/// What to do about an event that names no event type.
+///
+/// Either way a warning is logged and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingEventType {
+    /// Invalidate the resources it names, else its branch, else its tenant.
+    #[default]
+    Widen,
+    /// Do nothing, as the first version of this system did. Stale slots stay until the time to live.
+    Skip,
+}
+
+/// Why open slots could not be told.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The question cannot be asked as it is.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The source did not answer. Asking again asks it again: no error is kept.
+    #[error("the source of availability did not answer")]
+    Source(#[from] SourceError),
+}
+
+impl SlotsCache {
+    /// Settings for a new cache before `source`.
+    pub fn builder(source: impl SlotSource) -> SlotsCacheBuilder {
+        SlotsCacheBuilder::new(Box::new(source))
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Gives the slots that start in the window of `query`, by their start.
+    ///
+    /// Days that are not kept are loaded, each run of neighbouring days with one call. Days that
+    /// another reader is loading are waited for.
+    ///
+    /// # Consistency
+    ///
+    /// A call that begins after the dispatch of a booking event has returned gives no answer that the
+    /// source was asked for before it, and none that contains what the event has booked, even if the
+    /// source goes on offering it for the time of [`source_lag`](SlotsCacheBuilder::source_lag). A
+    /// change that no event tells of may be missing for the time to live at most.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: loads that this call has begun are taken over by the calls that wait for them.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Query`] when the window is too long, before the source is asked.
+    /// [`OpenError::Source`] when a day is missing that the source does not give; for a day that
+    /// another reader was loading, only when it fails a second time.
+    pub async fn open(&self, query: &SlotsQuery) -> Result<OpenSlots, OpenError> {
+        let days = query.days()?;
+        let read = Read::new(&self.0, query, &days);
+        let answers = read.answers().await?;
+        Ok(self.0.assemble(query, &days, answers))
+    }
+
+    /// Gives the open slots if every day of the window is kept. Never asks the source.
+    ///
+    /// # Consistency
+    ///
+    /// As for [`open`](Self::open).
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] when the window is too long.
+    pub fn kept(&self, query: &SlotsQuery) -> Result<Option<OpenSlots>, QueryError> {
+        let days = query.days()?;
+        let Some(first) = days.first() else {
+            return Ok(Some(OpenSlots::default()));
+        };
+        let key = DayKey::new(query, first.date());
+        let answers: Option<Vec<_>> = days
+            .iter()
+            .map(|day| self.0.days.get(&key.on(day.date())))
+            .collect();
+        Ok(answers.map(|answers| self.0.assemble(query, &days, answers)))
+    }
+
+    /// Makes every answer untrue that a change of `target` can affect, in `when` or at any time.
+    ///
+    /// For what no booking event tells of: working hours, an absence, new rules in the directory.
+    /// Costs the same whatever is kept.
+    ///
+    /// # Consistency
+    ///
+    /// When it returns, no call that begins later in this process gives an answer that it reached.
+    pub fn invalidate(&self, tenant: &TenantId, target: &Target, when: Option<Interval>) {
+        let scopes = target.scopes(tenant, &*self.0.directory);
+        self.0.raise(&scopes, &[when.map_or(Span::ALL, span_of)]);
+    }
+
+    /// What the cache of days has done so far, and what it holds. A turn is one day of one read.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.0.days.statistics()
+    }
+
+    pub(crate) fn booked(&self, event: &AppointmentBooked) {
+        if self.0.skips(&event.appointment) {
+            return;
+        }
+        let change = self.0.change(&event.appointment);
+        self.0
+            .overlay
+            .book(&change.appointment, self.0.source_knows());
+        self.0.apply(&[change]);
+    }
+
+    pub(crate) fn rescheduled(&self, event: &AppointmentRescheduled) {
+        if self.0.skips(&event.appointment) {
+            return;
+        }
+        let (before, after) = (
+            self.0.change(&event.previous),
+            self.0.change(&event.appointment),
+        );
+        let source_knows = self.0.source_knows();
+        self.0
+            .overlay
+            .reschedule(&before.appointment, &after.appointment, source_knows);
+        self.0.apply(&[before, after]);
+    }
+
+    pub(crate) fn cancelled(&self, event: &AppointmentCancelled) {
+        if self.0.skips(&event.appointment) {
+            return;
+        }
+        let change = self.0.change(&event.appointment);
+        self.0
+            .overlay
+            .free(&change.appointment, self.0.source_knows());
+        self.0.apply(&[change]);
+    }
+
+    /// How many pairs of scope and span the appointments' change names; none when it is skipped.
+    pub(crate) fn named(&self, appointments: &[&Appointment]) -> usize {
+        let reach = |appointment: &&Appointment| {
+            let change = self.0.change(appointment);
+            change.scopes.len() * change.spans.len()
+        };
+        appointments.iter().map(reach).sum()
+    }
+
+    pub(crate) fn skips(&self, appointment: &Appointment) -> bool {
+        self.0.skips(appointment)
+    }
+}
+
+/// An appointment with all that its change reaches.
+struct Change {
+    /// With the resources and buffers that the directory knows, where the event named none.
+    appointment: Appointment,
+    scopes: Vec<Scope>,
+    spans: Vec<Span>,
+}
+
+impl Inner {
+    pub(crate) fn rules_for(&self, key: &DayKey) -> Option<Arc<EventTypeRules>> {
+        self.directory.event_type(key.tenant(), key.event_type())
+    }
+
+    fn skips(&self, appointment: &Appointment) -> bool {
+        appointment.event_type.is_none() && self.missing_event_type == MissingEventType::Skip
+    }
+
+    fn change(&self, appointment: &Appointment) -> Change {
+        let event_type = appointment.event_type.as_ref();
+        let rules = event_type.and_then(|id| self.directory.event_type(&appointment.tenant, id));
+        let (scopes, spans) = match self.skips(appointment) {
+            true => (Vec::new(), Vec::new()),
+            false => (
+                of_appointment(appointment, rules.as_ref(), &*self.directory),
+                busy_spans(appointment, rules.as_deref()),
+            ),
+        };
+        let mut appointment = appointment.clone();
+        appointment.buffers = appointment
+            .buffers
+            .or_else(|| rules.as_ref().and_then(|rules| rules.buffers));
+        Change {
+            appointment,
+            scopes,
+            spans,
+        }
+    }
+
+    /// From when on a load shows what has changed by now.
+    fn source_knows(&self) -> Instant {
+        Instant::now() + self.source_lag
+    }
+
+    fn apply(&self, changes: &[Change]) {
+        for change in changes {
+            self.raise(&change.scopes, &change.spans);
+        }
+    }
+
+    fn raise(&self, scopes: &[Scope], spans: &[Span]) {
+        for scope in scopes {
+            for span in spans {
+                self.days.invalidate(scope, *span);
+            }
+        }
+    }
+}
+
+fn span_of(interval: Interval) -> Span {
+    let (start, end) = (interval.start(), interval.end());
+    let part = i64::from(end.timestamp_subsec_nanos() > 0);
+    Span::new(start.timestamp(), end.timestamp() + part)
+}
+
+impl fmt::Debug for SlotsCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlotsCache")
+            .field("source_lag", &self.0.source_lag)
+            .field("missing_event_type", &self.0.missing_event_type)
+            .finish_non_exhaustive()
+    }
+}
