@@ -1,0 +1,158 @@
+//! Time-outs, retries, and the errors that end them (D10).
+
+mod dispatch;
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use dispatch::{Ping, within};
+use tokio::{sync::Notify, time::Instant};
+use vacancy::dispatch::{
+    BoxError, Bus, Delivery, Outcome, Permanent, Policy, Reason, Retry, Skip, listen_fn,
+};
+
+/// A bus whose only listener asks `answer` at each attempt.
+fn bus(
+    policy: Policy<Ping>,
+    answer: impl Fn(u32) -> Result<(), BoxError> + Send + Sync + 'static,
+) -> (Bus, Arc<AtomicU32>) {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counts = Arc::clone(&calls);
+    let listener = listen_fn::<Ping, _, _>("listener", move |_| {
+        counts.fetch_add(1, Ordering::Relaxed);
+        let attempt = Delivery::current().map_or(0, |delivery| delivery.attempt());
+        std::future::ready(answer(attempt))
+    });
+    (
+        Bus::builder()
+            .listen_with(listener, policy)
+            .build()
+            .expect("fits together"),
+        calls,
+    )
+}
+
+fn attempts(attempts: u32) -> Retry {
+    Retry::new(NonZeroU32::new(attempts).expect("not zero"))
+}
+
+async fn outcome(bus: &Bus) -> Outcome {
+    within(bus.dispatch(Ping(1)).reached("listener"))
+        .await
+        .expect("is a listener")
+}
+
+/// D10: the future is dropped, and the next event is handled.
+#[tokio::test(start_paused = true)]
+async fn a_time_out_drops_the_listeners_future() {
+    struct Ends(Arc<Notify>);
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let ended = Arc::new(Notify::new());
+    let ends = Arc::clone(&ended);
+    let listener = listen_fn::<Ping, _, _>("listener", move |_| {
+        let ends = Ends(Arc::clone(&ends));
+        async move {
+            let _ends = ends;
+            std::future::pending().await
+        }
+    });
+    let policy = Policy::new().time_out(Duration::from_secs(5));
+    let bus = Bus::builder()
+        .listen_with(listener, policy)
+        .build()
+        .expect("fits together");
+    for _ in 0..2 {
+        let begun = Instant::now();
+        assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::TimedOut));
+        assert_eq!(begun.elapsed().as_secs(), 5);
+        within(ended.notified()).await;
+    }
+    assert_eq!(bus.dead_letters()[0].error(), "not done within 5s");
+}
+
+/// D10: pauses of 1 s and 2 s, each with jitter of at most itself.
+#[tokio::test(start_paused = true)]
+async fn a_failed_listener_is_called_again_after_growing_pauses() {
+    let retry = attempts(4).first_pause(Duration::from_secs(1));
+    let (bus, calls) = bus(Policy::new().retry(retry), |attempt| {
+        if attempt < 3 {
+            Err("busy".into())
+        } else {
+            Ok(())
+        }
+    });
+    let begun = Instant::now();
+    assert_eq!(outcome(&bus).await, Outcome::Done);
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    let took = begun.elapsed();
+    assert!((3..=6).contains(&took.as_secs()), "{took:?}");
+    assert!(bus.dead_letters().is_empty());
+}
+
+/// D10.
+#[tokio::test(start_paused = true)]
+async fn retries_are_bounded_by_their_number() {
+    let (bus, calls) = bus(Policy::new().retry(attempts(3)), |_| Err("busy".into()));
+    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::Failed));
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    let letters = bus.dead_letters();
+    assert_eq!(
+        (letters.len(), letters[0].attempts(), letters[0].error()),
+        (1, 3, "busy")
+    );
+}
+
+/// D10: the time-out covers attempts and pauses alike.
+#[tokio::test(start_paused = true)]
+async fn retries_are_bounded_by_the_time_out() {
+    let retry = attempts(100).first_pause(Duration::from_secs(1));
+    let policy = Policy::new().time_out(Duration::from_secs(10)).retry(retry);
+    let (bus, calls) = bus(policy, |_| Err("busy".into()));
+    let begun = Instant::now();
+    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::TimedOut));
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    assert!(calls.load(Ordering::Relaxed) < 5);
+    assert_eq!(
+        bus.dead_letters()[0].error(),
+        "not done within 10s; last error: busy"
+    );
+}
+
+/// D10.
+#[tokio::test]
+async fn a_permanent_error_is_not_retried() {
+    let (bus, calls) = bus(Policy::new().retry(attempts(3)), |_| {
+        Err(Permanent::new("no such address").into())
+    });
+    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::Failed));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    assert_eq!(bus.dead_letters()[0].error(), "no such address");
+}
+
+/// D10.
+#[tokio::test]
+async fn a_panic_is_not_retried() {
+    let (bus, calls) = bus(Policy::new().retry(attempts(3)), |_| panic!("broken"));
+    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::Panicked));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+/// D3.
+#[tokio::test]
+async fn a_listener_may_skip_an_event() {
+    let (bus, calls) = bus(Policy::new().retry(attempts(3)), |_| Err(Skip.into()));
+    assert_eq!(outcome(&bus).await, Outcome::Skipped);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    assert!(bus.dead_letters().is_empty());
+    assert_eq!(bus.ledger().totals().skipped, 1);
+}
