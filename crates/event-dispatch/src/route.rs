@@ -239,7 +239,11 @@ impl<E: Event> Route<E> {
     /// Gives batches to the lanes until the intake is closed and empty.
     pub(crate) async fn run(&self) {
         let mut spare = Vec::new();
-        while let Some(batch) = poll_fn(|context| self.poll_batch(&mut spare, context)).await {
+        let mut lingered = false;
+        while let Some(batch) =
+            poll_fn(|context| self.poll_batch(&mut spare, &mut lingered, context)).await
+        {
+            lingered = false;
             for lane in &self.lanes {
                 lane.take(&batch);
             }
@@ -259,12 +263,19 @@ impl<E: Event> Route<E> {
     fn poll_batch(
         &self,
         spare: &mut Batch<E>,
+        lingered: &mut bool,
         context: &mut Context<'_>,
     ) -> Poll<Option<Arc<Batch<E>>>> {
         let mut intake = self.lock();
         if intake.batch.is_empty() {
             if intake.closed {
                 return Poll::Ready(None);
+            }
+            // Once behind the tasks that are ready to run, the publisher perhaps among them: what it
+            // dispatches meanwhile needs no wake.
+            if !mem::replace(lingered, true) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             intake.router = Some(context.waker().clone());
             return Poll::Pending;
