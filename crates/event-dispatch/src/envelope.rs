@@ -14,6 +14,7 @@ pub struct Envelope<E> {
 }
 
 impl<E> Envelope<E> {
+    #[inline]
     pub(crate) fn new(header: Header, marks: Marks, event: E) -> Self {
         Self {
             header,

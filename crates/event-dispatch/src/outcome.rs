@@ -130,8 +130,12 @@ pub(crate) struct Marks {
 
 impl Marks {
     /// Marks for `inline` listeners that count as done and `lanes` that are pending.
+    #[inline]
     pub(crate) fn new(inline: usize, lanes: usize) -> Self {
         let start = |word: usize| {
+            if inline == 0 {
+                return AtomicU64::new(0);
+            }
             let done = inline.saturating_sub(word * PER_WORD).min(PER_WORD);
             let ones = 0x1111_1111_1111_1111_u64;
             AtomicU64::new(if done == 0 {

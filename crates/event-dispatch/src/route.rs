@@ -135,8 +135,12 @@ impl<E: Event> Route<E> {
             accepted_at: SystemTime::now(),
             cause: origin.cause,
         };
-        let marks = Marks::new(self.inline.len(), self.lanes.len());
-        let envelope = Arc::new(Envelope::new(header, marks, event));
+        // Built in place: an event may be large.
+        let envelope = Arc::new(Envelope::new(
+            header,
+            Marks::new(self.inline.len(), self.lanes.len()),
+            event,
+        ));
         if !self.inline.is_empty() {
             if too_deep && origin.inline {
                 self.bury_inline(&envelope);
