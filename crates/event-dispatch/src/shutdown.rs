@@ -50,6 +50,10 @@ impl Bus {
     ///
     /// The bus is closed at the first poll and stays so. If the future is dropped before its end,
     /// delivery goes on without a deadline; a second call sets a new one.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a tokio runtime with a timer.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let core = &self.handles.core;
         core.close();
