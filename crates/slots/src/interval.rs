@@ -1,8 +1,10 @@
 //! A half-open range of time that is known not to be empty.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// The instants from `start` up to, but not including, `end`. Never empty, never reversed.
@@ -45,6 +47,43 @@ pub enum InvalidInterval {
         /// Where it was to end.
         end: DateTime<Utc>,
     },
+}
+
+/// Why a text is not an [`Interval`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableInterval {
+    /// There is no `/` between a start and an end.
+    #[error("an interval is written as two instants with a slash between them")]
+    NoSlash,
+    /// One of the two is not an instant of RFC 3339, with its offset.
+    #[error("an instant is written like 2025-10-15T14:00:00Z")]
+    Instant(#[source] chrono::ParseError),
+    /// Both are, but nothing lies between them.
+    #[error(transparent)]
+    Invalid(#[from] InvalidInterval),
+}
+
+/// Reads the two instants of an ISO 8601 interval: `2025-10-15T14:00:00Z/2025-10-15T15:00:00Z`.
+impl FromStr for Interval {
+    type Err = UnreadableInterval;
+
+    fn from_str(text: &str) -> Result<Self, UnreadableInterval> {
+        let (start, end) = text.split_once('/').ok_or(UnreadableInterval::NoSlash)?;
+        let instant = |text: &str| {
+            let instant = DateTime::parse_from_rfc3339(text).map_err(UnreadableInterval::Instant);
+            Ok::<_, UnreadableInterval>(instant?.to_utc())
+        };
+        Ok(Self::new(instant(start)?, instant(end)?)?)
+    }
+}
+
+/// As it is read.
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        write!(f, "{}/{}", text(self.start), text(self.end))
+    }
 }
 
 impl Interval {
@@ -164,5 +203,29 @@ mod tests {
         )
         .unwrap_err();
         assert!(error.to_string().contains("before its start"), "{error}");
+    }
+
+    #[test]
+    fn it_is_written_as_it_is_read() {
+        let text = "2025-10-15T14:00:00Z/2025-10-15T15:30:00.250Z";
+        let interval: Interval = text.parse().unwrap();
+        assert_eq!(interval.to_string(), text);
+        let berlin = "2025-10-15T16:00:00+02:00/2025-10-15T17:30:00.25+02:00";
+        assert_eq!(berlin.parse(), Ok(interval));
+    }
+
+    #[test]
+    fn a_text_that_is_no_interval_says_why() {
+        let read = |text: &str| text.parse::<Interval>().unwrap_err();
+        assert_eq!(read("2025-10-15T14:00:00Z"), UnreadableInterval::NoSlash);
+        assert!(matches!(
+            read("14:00/15:00"),
+            UnreadableInterval::Instant(_)
+        ));
+        let reversed = read("2025-10-15T15:00:00Z/2025-10-15T14:00:00Z");
+        assert!(matches!(
+            reversed,
+            UnreadableInterval::Invalid(InvalidInterval::Reversed { .. })
+        ));
     }
 }

@@ -16,7 +16,7 @@
 //! # }
 //! use vacancy_dispatch::Bus;
 //! use vacancy_slots::{
-//!     Appointment, AppointmentBooked, Interval, InvalidateSlotsCache, SlotsCache, SlotsQuery,
+//!     Appointment, AppointmentBooked, InvalidateSlotsCache, SlotsCache, SlotsQuery,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -24,7 +24,7 @@
 //! let slots = SlotsCache::builder(Calendar).build();
 //! let bus = Bus::builder().subscribe(InvalidateSlotsCache::new(slots.clone())).build()?;
 //!
-//! let today = Interval::new("2025-10-15T00:00:00Z".parse()?, "2025-10-16T00:00:00Z".parse()?)?;
+//! let today = "2025-10-15T00:00:00Z/2025-10-16T00:00:00Z".parse()?;
 //! let query = SlotsQuery::new(15, 123, today).resource(42);
 //! let open = slots.open(&query).await?;
 //!
@@ -81,7 +81,7 @@ pub use ids::{
     AppointmentId, AppointmentKind, BranchId, BranchKind, EventTypeId, EventTypeKind, Id, IdKind,
     InvalidId, MAX_ID_BYTES, ResourceId, ResourceKind, TenantId, TenantKind,
 };
-pub use interval::{Interval, InvalidInterval};
+pub use interval::{Interval, InvalidInterval, UnreadableInterval};
 pub use invalidate::InvalidateSlotsCache;
 pub use key::{DayKey, InvalidKey, SlotsKey};
 pub use local_day::LocalDay;

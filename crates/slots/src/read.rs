@@ -52,11 +52,7 @@ impl<'a> Read<'a> {
             .iter()
             .flat_map(|first| days.iter().map(|day| first.on(day.date())))
             .collect();
-        Self {
-            cache,
-            days,
-            keys,
-        }
+        Self { cache, days, keys }
     }
 
     /// The answer for each day.

@@ -38,7 +38,7 @@ use crate::{
 ///
 /// ```
 /// use async_trait::async_trait;
-/// use vacancy_slots::{Interval, Slot, SlotSource, SlotsCache, SlotsQuery, SlotsRequest, SourceError};
+/// use vacancy_slots::{Slot, SlotSource, SlotsCache, SlotsQuery, SlotsRequest, SourceError};
 ///
 /// struct Calendar;
 ///
@@ -52,7 +52,7 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let slots = SlotsCache::builder(Calendar).build();
-/// let today = Interval::new("2025-10-15T00:00:00Z".parse()?, "2025-10-16T00:00:00Z".parse()?)?;
+/// let today = "2025-10-15T00:00:00Z/2025-10-16T00:00:00Z".parse()?;
 /// let open = slots.open(&SlotsQuery::new(15, 123, today)).await?;
 /// assert!(open.is_empty());
 /// # Ok(())
