@@ -36,9 +36,23 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Race readers and writers over the cache and a bare moka, and print what each served stale
+    Freshness,
     #[command(flatten)]
     Step(Step),
 }
+
+/// The test that races, optimised and with its table.
+const FRESHNESS: [&str; 8] = [
+    "test",
+    "--release",
+    "--package",
+    "vacancy",
+    "--test",
+    "freshness",
+    "--",
+    "--nocapture",
+];
 
 impl Task {
     /// Runs the task. Tasks that end with a test run hand it back, for its count to be printed.
@@ -47,6 +61,9 @@ impl Task {
         match self {
             Self::Ci => ci::run(&workspace).map(Some),
             Self::Test { arguments } => test_run::run(&workspace, &arguments).map(Some),
+            Self::Freshness => {
+                command::run(command::cargo(&workspace).args(FRESHNESS)).map(|()| None)
+            }
             Self::Step(step) => step.run(&workspace).map(|()| None),
         }
     }
