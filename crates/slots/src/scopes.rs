@@ -3,13 +3,14 @@
 //! A scope is a resource, an event type, a branch or a tenant. A change names the narrowest ones
 //! that are sure to hold all it can affect, and an answer depends on every scope that such a change
 //! may name. Where one of the two does not know a resource or a branch, both meet in the scope that
-//! stands for 'some resource' or 'some branch' of the tenant.
+//! stands for 'some resource' or 'some branch' of the tenant; a change that does not know its event
+//! type may count towards any limit, and meets the answers that have one in 'some limit'.
 //!
 //! # Invariants
 //!
 //! 1. An answer that a change can affect shares a scope with it, whichever of the two knows less.
 //! 2. An answer for known resources shares no scope with a change of other, known resources, unless
-//!    bookings of its event type are limited and the change is one of them.
+//!    bookings of its event type are limited and the change is, or may be, one of them.
 
 use std::sync::Arc;
 
@@ -42,6 +43,11 @@ fn event_type_scope(tenant: &TenantId, event_type: &EventTypeId) -> Scope {
 /// What answers depend on that change with the number of bookings of their event type.
 fn limit_scope(tenant: &TenantId, event_type: &EventTypeId) -> Scope {
     Scope::new(tenant.clone(), "limit", event_type.clone())
+}
+
+/// What the same answers depend on, for changes that do not know their event type.
+fn some_limit_scope(tenant: &TenantId) -> Scope {
+    Scope::new(tenant.clone(), "some limit", "")
 }
 
 fn resource_scope(tenant: &TenantId, resource: &ResourceId) -> Scope {
@@ -77,6 +83,7 @@ pub(crate) fn covers(key: &DayKey, rules: Option<&EventTypeRules>, span: Span) -
     // Unknown rules may well hold a limit.
     if rules.is_none_or(|rules| rules.limit.is_some()) {
         scopes.push(limit_scope(tenant, key.event_type()));
+        scopes.push(some_limit_scope(tenant));
     }
     scopes.push(branch.map_or_else(
         || some_branch_scope(tenant),
@@ -124,15 +131,16 @@ pub(crate) fn of_appointment(
     directory: &dyn Directory,
 ) -> Vec<Scope> {
     let tenant = &appointment.tenant;
-    let mut scopes = Vec::new();
-    if let Some(event_type) = &appointment.event_type {
-        scopes.push(limit_scope(tenant, event_type));
-    }
+    let event_type = appointment.event_type.as_ref();
+    let mut scopes = vec![event_type.map_or_else(
+        || some_limit_scope(tenant),
+        |event_type| limit_scope(tenant, event_type),
+    )];
     if !appointment.resources.is_empty() {
         scopes.extend(of_resources(tenant, &appointment.resources));
         return scopes;
     }
-    if let Some(event_type) = &appointment.event_type {
+    if let Some(event_type) = event_type {
         scopes.push(event_type_scope(tenant, event_type));
     }
     match (rules, &appointment.branch) {
