@@ -422,12 +422,14 @@ impl Question<'_> {
                 && same_type
                 && occupied.intervals.contains(&slot.interval)
             {
+                // Where neither the slot nor the query tells whose it is, it may be this one's.
+                let served_by = match slot.resources.is_empty() {
+                    true => self.asked,
+                    false => &slot.resources,
+                };
                 let of_this_slot = occupied.resources.is_empty()
-                    || slot.resources.is_empty()
-                    || slot
-                        .resources
-                        .iter()
-                        .any(|r| occupied.resources.contains(r));
+                    || served_by.is_empty()
+                    || served_by.iter().any(|r| occupied.resources.contains(r));
                 if of_this_slot {
                     seats.remaining = seats.remaining.saturating_sub(occupied.seats.get());
                     if seats.remaining == 0 {
