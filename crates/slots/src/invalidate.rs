@@ -29,9 +29,12 @@ use crate::{
 ///
 /// `Invalidating cache for booked appointment` (`rescheduled`, `cancelled`) and `Cache invalidation
 /// complete` at `info`, with `total_keys`, the pairs of scope and span that the event names, and
-/// `keys_deleted`, those that are out of service. `No event type ID found` at `warn`. Counters
-/// `cache_invalidation_attempts_total` and `cache_invalidation_missing_event_type_total`, and
-/// the histogram `cache_invalidation_duration_seconds` from acceptance to completion, by `event`.
+/// `keys_deleted`, those that are out of service. `No event type ID found` at `warn`, and `Cache
+/// invalidation failed (non-critical)` where the [`Directory`](crate::Directory) panicked: every
+/// answer of the tenant near the appointment is then out of service. Counters
+/// `cache_invalidation_attempts_total`, `cache_invalidation_missing_event_type_total` and
+/// `cache_invalidation_failed_total`, and the histogram `cache_invalidation_duration_seconds` from
+/// acceptance to completion, by `event`.
 #[derive(Clone, Debug)]
 pub struct InvalidateSlotsCache {
     slots: SlotsCache,

@@ -23,7 +23,8 @@ use crate::{
     rules::{Directory, EventTypeRules},
 };
 
-fn tenant_scope(tenant: &TenantId) -> Scope {
+/// What every answer of the tenant depends on.
+pub(crate) fn tenant_scope(tenant: &TenantId) -> Scope {
     Scope::new(tenant.clone(), "tenant", "")
 }
 

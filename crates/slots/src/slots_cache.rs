@@ -1,9 +1,17 @@
 //! The availability cache: answers by local day, and what a booking does to them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
+use metrics::counter;
 use tokio::time::Instant;
+use tracing::warn;
 use vacancy_cache::{Cache, Scope, Span, Statistics};
+use vacancy_dispatch::Event;
 
 use crate::{
     affected::busy_spans,
@@ -18,7 +26,7 @@ use crate::{
     query::{QueryError, SlotsQuery},
     read::Read,
     rules::{Directory, EventTypeRules},
-    scopes::{Target, of_appointment},
+    scopes::{Target, of_appointment, tenant_scope},
     slot::Slot,
     source::{SlotSource, SourceError},
 };
@@ -183,7 +191,7 @@ impl SlotsCache {
         self.0
             .overlay
             .book(&change.appointment, self.0.source_knows());
-        self.0.apply(&[change]);
+        self.0.apply::<AppointmentBooked>(&[change]);
     }
 
     pub(crate) fn rescheduled(&self, event: &AppointmentRescheduled) {
@@ -198,7 +206,7 @@ impl SlotsCache {
         self.0
             .overlay
             .reschedule(&before.appointment, &after.appointment, source_knows);
-        self.0.apply(&[before, after]);
+        self.0.apply::<AppointmentRescheduled>(&[before, after]);
     }
 
     pub(crate) fn cancelled(&self, event: &AppointmentCancelled) {
@@ -209,7 +217,7 @@ impl SlotsCache {
         self.0
             .overlay
             .free(&change.appointment, self.0.source_knows());
-        self.0.apply(&[change]);
+        self.0.apply::<AppointmentCancelled>(&[change]);
     }
 
     /// How many pairs of scope and span the appointments' change names; none when it is skipped.
@@ -232,6 +240,8 @@ struct Change {
     appointment: Appointment,
     scopes: Vec<Scope>,
     spans: Vec<Span>,
+    /// Whether the directory panicked, so that the change names all of the tenant's.
+    blind: bool,
 }
 
 impl Inner {
@@ -244,14 +254,21 @@ impl Inner {
     }
 
     fn change(&self, appointment: &Appointment) -> Change {
-        let event_type = appointment.event_type.as_ref();
-        let rules = event_type.and_then(|id| self.directory.event_type(&appointment.tenant, id));
+        // The directory is the application's code: if it panics, nothing is known, and neither the
+        // booking nor the fences may suffer for it.
+        let asked = catch_unwind(AssertUnwindSafe(|| {
+            let event_type = appointment.event_type.as_ref();
+            let rules =
+                event_type.and_then(|id| self.directory.event_type(&appointment.tenant, id));
+            let scopes = of_appointment(appointment, rules.as_ref(), &*self.directory);
+            (rules, scopes)
+        }));
+        let blind = asked.is_err();
+        let (rules, scopes) =
+            asked.unwrap_or_else(|_| (None, vec![tenant_scope(&appointment.tenant)]));
         let (scopes, spans) = match self.skips(appointment) {
             true => (Vec::new(), Vec::new()),
-            false => (
-                of_appointment(appointment, rules.as_ref(), &*self.directory),
-                busy_spans(appointment, rules.as_deref()),
-            ),
+            false => (scopes, busy_spans(appointment, rules.as_deref())),
         };
         let mut appointment = appointment.clone();
         appointment.buffers = appointment
@@ -261,6 +278,7 @@ impl Inner {
             appointment,
             scopes,
             spans,
+            blind,
         }
     }
 
@@ -269,9 +287,17 @@ impl Inner {
         Instant::now() + self.source_lag
     }
 
-    fn apply(&self, changes: &[Change]) {
+    fn apply<E: Event>(&self, changes: &[Change]) {
         for change in changes {
             self.raise(&change.scopes, &change.spans);
+        }
+        if changes.iter().any(|change| change.blind) {
+            counter!("cache_invalidation_failed_total", "event" => E::NAME).increment(1);
+            warn!(
+                event = E::NAME,
+                reason = "the directory panicked",
+                "Cache invalidation failed (non-critical)"
+            );
         }
     }
 
