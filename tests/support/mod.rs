@@ -6,6 +6,8 @@
     reason = "each test file uses a part of it"
 )]
 
+pub(crate) mod diary;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
