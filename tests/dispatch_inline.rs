@@ -4,14 +4,14 @@ mod dispatch;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use dispatch::{Ping, within};
-use vacancy::dispatch::{BoxError, Bus, Envelope, Outcome, Report, inline_fn, listen_fn};
+use vacancy::dispatch::{BoxError, Bus, Delivery, Envelope, Outcome, Report, inline_fn, listen_fn};
 
 /// D2: while one inline listener runs on the publisher's thread, no lane has the event.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,4 +74,40 @@ async fn inline_listeners_run_after_the_bus_was_closed() {
         ledger.entry("ping", "lane").map(|entry| entry.accepted),
         Some(0)
     );
+}
+
+/// Events that wait for the router together share the time of the first; whoever asks, inline
+/// listener or lane, is told the same.
+#[tokio::test]
+async fn everybody_is_told_the_same_time_of_acceptance() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (inline, lane) = (Arc::clone(&told), Arc::clone(&told));
+    let now = || {
+        Delivery::current()
+            .expect("inside a listener")
+            .accepted_at()
+    };
+    let bus = Bus::builder()
+        .inline(inline_fn("asks first", move |ping: &Ping| {
+            if ping.0 == 0 {
+                inline.lock().unwrap().push(now());
+            }
+        }))
+        .listen(listen_fn::<Ping, _, _>("asks later", move |ping| {
+            lane.lock().unwrap().push(ping.accepted_at());
+            async { Ok(()) }
+        }))
+        .build()
+        .unwrap();
+    let before = SystemTime::now();
+    let receipts = [0, 1, 2].map(|number| bus.dispatch(Ping(number)));
+    let after = SystemTime::now();
+    for receipt in receipts {
+        within(receipt.settled()).await;
+    }
+    let told = told.lock().unwrap().clone();
+    assert_eq!(told.len(), 4);
+    assert!(told.iter().all(|time| (before..=after).contains(time)));
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[2], told[3]);
 }

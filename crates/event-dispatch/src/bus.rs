@@ -15,7 +15,6 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::SystemTime,
 };
 
 use dashmap::DashMap;
@@ -26,7 +25,7 @@ use crate::{
     Topology,
     dead_letter::DeadLetters,
     delivery::{Origin, guarded},
-    envelope::Header,
+    envelope::{Acceptance, Header},
     outcome::Marks,
     route::{AnyRoute, Route},
     stream::Taps,
@@ -198,7 +197,7 @@ impl Core {
             name: E::NAME,
             version: E::VERSION,
             depth: origin.depth,
-            accepted_at: SystemTime::now(),
+            accepted: Acceptance::now(),
             cause: origin.cause,
         };
         taps.offer(&[Arc::new(Envelope::new(header, Marks::new(0, 0), event))]);

@@ -67,7 +67,7 @@ impl DeadLetter {
 
     /// When `dispatch` took the event.
     pub fn accepted_at(&self) -> SystemTime {
-        self.parcel.header().accepted_at
+        self.parcel.header().accepted.at()
     }
 
     /// When the lane gave up.

@@ -81,7 +81,7 @@ impl Delivery {
 
     /// When `dispatch` took the event.
     pub fn accepted_at(&self) -> SystemTime {
-        self.parcel.header().accepted_at
+        self.parcel.header().accepted.at()
     }
 
     /// Dispatches `event` on the same bus, caused by this one, wherever it is called.

@@ -1,6 +1,15 @@
 //! [`Envelope`]: an event plus what delivery adds to it.
 
-use std::{any::Any, fmt, ops::Deref, sync::Arc, time::SystemTime};
+use std::{
+    any::Any,
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use crate::{Event, outcome::Marks};
 
@@ -41,9 +50,10 @@ impl<E> Envelope<E> {
         self.header.id
     }
 
-    /// When `dispatch` took the event.
+    /// When `dispatch` took the event. Events that wait for the router together have the time of the
+    /// first of them: the clock would cost more than the rest of a dispatch.
     pub fn accepted_at(&self) -> SystemTime {
-        self.header.accepted_at
+        self.header.accepted.at()
     }
 
     /// The event whose listener dispatched this one, if a listener did.
@@ -109,8 +119,42 @@ pub(crate) struct Header {
     pub(crate) name: &'static str,
     pub(crate) version: u16,
     pub(crate) depth: u32,
-    pub(crate) accepted_at: SystemTime,
+    pub(crate) accepted: Acceptance,
     pub(crate) cause: Option<Arc<Link>>,
+}
+
+/// When an event was accepted, in nanoseconds since 1970; 0 until that is known.
+#[derive(Debug, Default)]
+pub(crate) struct Acceptance(AtomicU64);
+
+impl Acceptance {
+    pub(crate) fn now() -> Self {
+        let acceptance = Self::default();
+        acceptance.set(Self::clock());
+        acceptance
+    }
+
+    /// The clock's nanoseconds, never 0.
+    pub(crate) fn clock() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(1, |since| since.as_nanos() as u64)
+    }
+
+    /// Says when, unless that is known: an inline listener that asked has been told already.
+    ///
+    /// Relaxed: set by the publisher's thread before any other has the envelope.
+    pub(crate) fn set(&self, nanos: u64) {
+        if self.0.load(Ordering::Relaxed) == 0 {
+            self.0.store(nanos, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn at(&self) -> SystemTime {
+        if self.0.load(Ordering::Relaxed) == 0 {
+            self.set(Self::clock());
+        }
+        UNIX_EPOCH + Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
 }
 
 impl Header {

@@ -20,7 +20,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::SystemTime,
 };
 
 use tokio::task::coop::consume_budget;
@@ -30,7 +29,7 @@ use crate::{
     bus::Core,
     dead_letter::DeadLetters,
     delivery::{Origin, guarded, within},
-    envelope::Header,
+    envelope::{Acceptance, Header},
     lane::Lane,
     ledger::Entry,
     outcome::Marks,
@@ -58,6 +57,8 @@ struct Inline<E> {
 
 struct Intake<E> {
     batch: Batch<E>,
+    /// When the first envelope of the batch was accepted.
+    batch_accepted: u64,
     /// The batch that the router is giving to the lanes.
     routing: Option<Arc<Batch<E>>>,
     router: Option<Waker>,
@@ -105,6 +106,7 @@ impl<E: Event> Route<E> {
             lanes: lanes.into(),
             intake: Mutex::new(Intake {
                 batch: Vec::new(),
+                batch_accepted: 0,
                 routing: None,
                 router: None,
                 closed: false,
@@ -132,7 +134,7 @@ impl<E: Event> Route<E> {
             name: E::NAME,
             version: E::VERSION,
             depth: origin.depth,
-            accepted_at: SystemTime::now(),
+            accepted: Acceptance::default(),
             cause: origin.cause,
         };
         // Built in place: an event may be large.
@@ -220,24 +222,36 @@ impl<E: Event> Route<E> {
 
     fn admit(&self, envelope: &Arc<Envelope<E>>, too_deep: bool) -> Admission {
         let mut intake = self.lock();
-        if intake.closed {
+        let admission = if intake.closed {
             intake.refused += 1;
-            return Admission::Refused;
+            Admission::Refused
+        } else {
+            intake.accepted += 1;
+            if too_deep || self.lanes.is_empty() {
+                Admission::Kept
+            } else if intake.batch.len() >= self.bound {
+                Admission::Overflowed
+            } else {
+                Admission::Queued
+            }
+        };
+        let accepted = &envelope.header().accepted;
+        if !matches!(admission, Admission::Queued) {
+            drop(intake);
+            accepted.set(Acceptance::clock());
+            return admission;
         }
-        intake.accepted += 1;
-        if too_deep || self.lanes.is_empty() {
-            return Admission::Kept;
+        if intake.batch.is_empty() {
+            intake.batch_accepted = Acceptance::clock();
         }
-        if intake.batch.len() >= self.bound {
-            return Admission::Overflowed;
-        }
+        accepted.set(intake.batch_accepted);
         intake.batch.push(Arc::clone(envelope));
         let router = intake.router.take();
         drop(intake);
         if let Some(router) = router {
             router.wake();
         }
-        Admission::Queued
+        admission
     }
 
     /// Gives batches to the lanes until the intake is closed and empty.
