@@ -291,6 +291,7 @@ impl Inner {
         for change in changes {
             self.raise(&change.scopes, &change.spans);
         }
+        // After the fences: whoever takes the log lines may take his time.
         if changes.iter().any(|change| change.blind) {
             counter!("cache_invalidation_failed_total", "event" => E::NAME).increment(1);
             warn!(
