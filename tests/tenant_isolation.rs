@@ -3,7 +3,7 @@
 mod support;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -18,9 +18,9 @@ use support::soon;
 use vacancy::{
     dispatch::Bus,
     slots::{
-        Appointment, AppointmentBooked, AppointmentCancelled, AppointmentRescheduled, DayKey,
-        EventTypeId, Interval, InvalidateSlotsCache, ResourceId, Slot, SlotSource, SlotsCache,
-        SlotsQuery, SlotsRequest, SourceError, Target, TenantId,
+        Appointment, AppointmentBooked, AppointmentCancelled, AppointmentRescheduled, BranchId,
+        DayKey, EventTypeId, Interval, InvalidateSlotsCache, ResourceId, Slot, SlotSource,
+        SlotsCache, SlotsQuery, SlotsRequest, SourceError, Target, TenantId,
     },
 };
 
@@ -72,6 +72,10 @@ fn id(text: &str) -> TenantId {
 }
 
 fn event_type_id(text: &str) -> EventTypeId {
+    text.parse().expect("an id")
+}
+
+fn branch_id(text: &str) -> BranchId {
     text.parse().expect("an id")
 }
 
@@ -131,8 +135,7 @@ fn different_queries() -> Vec<SlotsQuery> {
     for text in strange_texts() {
         queries.push(query(&text, "e"));
         queries.push(query("t", &text));
-        queries
-            .push(query("t", "e").branch(text.parse::<vacancy::slots::BranchId>().expect("an id")));
+        queries.push(query("t", "e").branch(branch_id(&text)));
         queries.push(query("t", "e").resource(resource_id(&text)));
     }
     // Where ids are joined, these pairs are one.
@@ -140,9 +143,8 @@ fn different_queries() -> Vec<SlotsQuery> {
         let (left, right) = (format!("l{separator}m"), format!("m{separator}r"));
         queries.push(query(&left, "r"));
         queries.push(query("l", &right));
-        let branch = |text: &str| text.parse::<vacancy::slots::BranchId>().expect("an id");
-        queries.push(query("l", "r").branch(branch(&format!("m{separator}"))));
-        queries.push(query("l", "r").branch(branch(&format!("{separator}m"))));
+        queries.push(query("l", "r").branch(branch_id(&format!("m{separator}"))));
+        queries.push(query("l", "r").branch(branch_id(&format!("{separator}m"))));
         queries.push(
             query("l", "e")
                 .resource(resource_id("p"))
@@ -184,18 +186,18 @@ async fn queries_that_differ_in_any_part_never_share_an_answer() {
         );
         answers.push(answer);
     }
-    let days: std::collections::HashSet<_> = answers
+    let hosts: HashSet<_> = answers
         .iter()
         .map(|answer| answer[0].resources.clone())
         .collect();
-    assert_eq!(days.len(), queries.len(), "a slot tells whose it is");
+    assert_eq!(hosts.len(), queries.len(), "a slot tells whose it is");
     for (query, answer) in queries.iter().zip(&answers) {
         assert_eq!(soon(slots.open(query)).await.unwrap().into_vec(), *answer);
     }
     assert_eq!(source.calls(), queries.len(), "each was loaded once");
     // Their textual keys are different too.
     let date = "2025-10-15".parse().unwrap();
-    let keys: std::collections::HashSet<_> = queries
+    let keys: HashSet<_> = queries
         .iter()
         .map(|query| DayKey::new(query, date).to_slots_key().to_string())
         .collect();
@@ -204,13 +206,13 @@ async fn queries_that_differ_in_any_part_never_share_an_answer() {
 
 /// Every event that a tenant can cause: with all ids, with each of them left out, with none.
 async fn do_everything(bus: &Bus, slots: &SlotsCache, tenant: &TenantId, text: &str) {
-    let bare = Appointment::new("1".parse().unwrap(), tenant.clone(), wednesday());
+    let bare = Appointment::new(1.into(), tenant.clone(), wednesday());
     let event_type = event_type_id(text);
     let full = bare
         .clone()
         .event_type(event_type.clone())
         .resource(resource_id(text));
-    let branch: vacancy::slots::BranchId = text.parse().unwrap();
+    let branch = branch_id(text);
     for appointment in [
         bare.clone(),
         bare.clone().branch(branch.clone()),
@@ -252,11 +254,7 @@ async fn what_a_tenant_does_never_makes_another_load_again() {
         let host = resource_id(&text);
         queries.push(query(&text, &text));
         queries.push(query(&text, &text).resource(host));
-        queries.push(
-            query(&text, "e")
-                .zone(Tz::UTC)
-                .branch(text.parse::<vacancy::slots::BranchId>().unwrap()),
-        );
+        queries.push(query(&text, "e").zone(Tz::UTC).branch(branch_id(&text)));
     }
     let mut own = Vec::new();
     for query in &queries {
