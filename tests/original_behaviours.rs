@@ -497,15 +497,16 @@ async fn another_tenant_with_the_same_ids_is_served_without_a_load() {
 
 #[tokio::test]
 async fn the_hours_around_a_booking_fall_across_midnight() {
+    // Half an hour from midnight: only the hour before, or after, is on the other day.
     for (start, end, other_day) in [
         (
-            "2025-10-15T00:00:00Z",
+            "2025-10-15T00:30:00Z",
             "2025-10-15T01:00:00Z",
             hours(14, 23, 1),
         ),
         (
-            "2025-10-15T23:00:00Z",
-            "2025-10-16T00:00:00Z",
+            "2025-10-15T22:30:00Z",
+            "2025-10-15T23:30:00Z",
             hours(16, 0, 1),
         ),
     ] {
