@@ -756,6 +756,24 @@ async fn three_hours_take_all_half_hours_under_them() {
     stage.untouched(&ask(123, THURSDAY)).await;
 }
 
+/// Answers are kept by day, so three hours that were counted from the start are missed only there,
+/// behind midnight.
+#[tokio::test]
+async fn three_hours_reach_as_far_behind_midnight_as_they_last() {
+    let diary = Diary::new();
+    diary.offer(15, 123, Bookable::new(30).host(7).hours(0, 1440));
+    let stage = Stage::new(&diary);
+    let thursday = ask(123, THURSDAY);
+    let friday = ask(123, "2025-10-17T00:00:00Z".."2025-10-18T00:00:00Z");
+    stage.warm(&thursday, &["2025-10-16T01:00:00Z"]).await;
+    stage.warm(&friday, &["2025-10-17T00:00:00Z"]).await;
+    stage.book(appointment("2025-10-15T22:30:00Z".."2025-10-16T01:30:00Z"));
+    stage
+        .gone(&thursday, &["2025-10-16T00:00:00Z", "2025-10-16T01:00:00Z"])
+        .await;
+    stage.untouched(&friday).await;
+}
+
 #[tokio::test]
 async fn a_long_slot_before_a_booking_goes_with_it() {
     let diary = Diary::new();

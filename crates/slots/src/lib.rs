@@ -41,8 +41,8 @@
 //! - Once `dispatch` of a booking event has returned, no read in this process gives an answer that the
 //!   source was asked for before it, nor one that contains what was booked.
 //! - An event reaches every answer that the change can affect, through length, buffers, a shifting
-//!   grid, limits, other event types of the same host, and leaves the others. What is not known counts
-//!   at its widest ([`UNKNOWN_REACH`]).
+//!   grid, limits, other event types of the same host, and leaves the others. Lengths and buffers that
+//!   are not known count as four hours ([`UNKNOWN_REACH`]), and hosts that are not known as anybody.
 //! - An error of the source is an error, and never 'no slots'.
 //!
 //! # What is not

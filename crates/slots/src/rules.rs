@@ -17,7 +17,9 @@ pub const UNKNOWN_REACH: Duration = Duration::from_secs(240 * 60);
 
 /// What decides how far a booking of an event type reaches.
 ///
-/// The default is the widest: nothing is known.
+/// By default nothing is known: lengths and buffers count as [`UNKNOWN_REACH`], and whoever is not
+/// listed may serve it. Grid and limit are not guessed: a grid that shifts by the days of another
+/// zone than is asked in, and a limit by week or month, have to be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventTypeRules {
@@ -120,7 +122,8 @@ impl EventTypeRules {
 ///
 /// Implemented by the application, over what it has in memory: it is asked on every read of slots
 /// and inside `dispatch`, on the caller's thread, so it must not block. What it does not know it
-/// leaves out, and the unknown is then taken at its widest.
+/// leaves out. When it panics, a reader gets the panic; an event is taken to reach everything of its
+/// tenant.
 pub trait Directory: Send + Sync + 'static {
     /// The rules of an event type, when they are known.
     fn event_type(

@@ -195,7 +195,7 @@ impl SlotsCache {
     }
 
     pub(crate) fn rescheduled(&self, event: &AppointmentRescheduled) {
-        if self.0.skips(&event.appointment) {
+        if self.0.skips(&event.appointment) && self.0.skips(&event.previous) {
             return;
         }
         let (before, after) = (

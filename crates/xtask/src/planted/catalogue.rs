@@ -85,8 +85,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "an_error_is_kept_as_empty",
         file: "crates/slots/src/read.rs",
-        from: "run.into_iter()\n                    .for_each(|load| load.ticket.fail(error.clone()));",
-        to: "run.into_iter()\n                    .for_each(|load| drop(load.ticket.fill(Vec::new())));",
+        from: "load.ticket.fail(error.clone())",
+        to: "drop(load.ticket.fill(Vec::new()))",
         tests: facade!("source_truth"),
     },
     Planted {
@@ -95,7 +95,7 @@ pub(super) const CATALOGUE: &[Planted] = &[
         from: "let to = end.saturating_add(after).max(last_hour + HOUR);",
         to: "let _ = (after, last_hour);\n        let from = from.max(start.div_euclid(HOUR) * \
              HOUR - HOUR);\n        let to = from + 3 * HOUR;",
-        tests: facade!("reach", "a_three_hour"),
+        tests: facade!("reach", "three_hours"),
     },
     Planted {
         name: "event_type_instead_of_resource",
@@ -103,7 +103,7 @@ pub(super) const CATALOGUE: &[Planted] = &[
         from: "        scopes.extend(of_resources(tenant, &appointment.resources));\n",
         to: "        scopes.extend(appointment.event_type.iter().map(|id| event_type_scope(tenant, \
              id)));\n",
-        tests: facade!("reach", "other_event_type"),
+        tests: facade!("reach", "another_event_type"),
     },
     Planted {
         name: "ids_are_joined_without_escaping",
