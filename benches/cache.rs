@@ -36,7 +36,7 @@ fn main() {
 /// Nanoseconds a hit, on one thread and on two.
 fn hits() -> Table {
     let mut table = Table::new("a level-1 hit, ns", MOKA);
-    for threads in [1, 2] {
+    for (threads, heading) in [(1, "1 thread"), (2, "2 threads")] {
         let ours = [1, 3].map(|covers| (covers, fenced(covers)));
         let moka = moka::sync::Cache::builder()
             .time_to_live(TTL)
@@ -73,7 +73,7 @@ fn hits() -> Table {
                 },
             ));
         }
-        table.column(format!("{threads} threads"), alternate(contenders, ROUNDS));
+        table.column(heading, alternate(contenders, ROUNDS));
     }
     table
 }
