@@ -21,7 +21,7 @@ use crate::{
     Bus, Event, InlineListener, Listener, Policy, Subscriber, Topology,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
-    delivery::guarded,
+    guard::guarded,
     lane::Lane,
     route::{AnyRoute, Route},
     topology::{LaneRow, Row},

@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{Event, EventId, Reason, delivery::guarded, envelope::Parcel};
+use crate::{Event, EventId, Reason, envelope::Parcel, guard::guarded};
 
 /// An event that one listener's lane gave up on, with the reason.
 ///

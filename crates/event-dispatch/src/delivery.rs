@@ -5,19 +5,13 @@
 //! 1. A thread's current delivery is set around every poll of a listener's future and around every
 //!    inline listener, and put back before [`within`] returns, also when the code panics.
 
-use std::{
-    any::Any,
-    cell::RefCell,
-    fmt, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{cell::RefCell, fmt, mem, sync::Arc, time::SystemTime};
 
 use crate::{
     Event, EventId, Receipt,
     bus::Core,
     envelope::{Link, Parcel},
+    guard::{Panic, guarded},
 };
 
 /// One event on its way to one listener, as seen from inside that listener.
@@ -165,29 +159,4 @@ pub(crate) fn within<T>(
     let result = guarded(run);
     swap(delivery);
     result
-}
-
-/// Runs foreign code, such as the drop of an event, and catches its panic.
-pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Panic> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(Panic::new)
-}
-
-/// The message of a caught panic.
-pub(crate) struct Panic(pub(crate) String);
-
-impl Panic {
-    fn new(payload: Box<dyn Any + Send>) -> Self {
-        let text = if let Some(text) = payload.downcast_ref::<&str>() {
-            (*text).to_owned()
-        } else if let Some(text) = payload.downcast_ref::<String>() {
-            text.clone()
-        } else {
-            "the panic carried no message".to_owned()
-        };
-        // A payload may panic in its own drop. That one is leaked, or this could go on for ever.
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            mem::forget(second);
-        }
-        Self(text)
-    }
 }

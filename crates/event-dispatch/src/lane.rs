@@ -25,7 +25,7 @@ use std::{
 use crate::{
     Abandoned, Envelope, Event, Outcome, Overflow, Policy, Reason,
     dead_letter::DeadLetters,
-    delivery::guarded,
+    guard::guarded,
     ledger::{Counters, Entry},
     policy::Key,
 };

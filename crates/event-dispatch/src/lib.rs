@@ -61,6 +61,7 @@ mod retry;
 
 mod delivery;
 mod envelope;
+mod guard;
 mod lane;
 mod route;
 mod worker;

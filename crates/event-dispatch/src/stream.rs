@@ -18,7 +18,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use crate::{Envelope, Event, delivery::guarded};
+use crate::{Envelope, Event, guard::guarded};
 
 /// How many events wait for a stream before it misses the oldest.
 const CAPACITY: usize = 1024;

@@ -18,10 +18,8 @@ use std::{
 use tokio::{task::coop::consume_budget, time::Sleep};
 
 use crate::{
-    BoxError, Delivery, Envelope, Event, Listener, Outcome, Permanent, Reason, Skip,
-    bus::Core,
-    delivery::{guarded, within},
-    lane::Lane,
+    BoxError, Delivery, Envelope, Event, Listener, Outcome, Permanent, Reason, Skip, bus::Core,
+    delivery::within, guard::guarded, lane::Lane,
 };
 
 /// Handles the lane's events until it is closed and empty.

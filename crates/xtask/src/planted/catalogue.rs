@@ -21,7 +21,7 @@ pub(super) const CATALOGUE: &[Planted] = &[
     },
     Planted {
         name: "a_panic_of_a_listener_is_not_caught",
-        file: "crates/event-dispatch/src/delivery.rs",
+        file: "crates/event-dispatch/src/guard.rs",
         from: "catch_unwind(AssertUnwindSafe(run)).map_err(Panic::new)",
         to: "Ok(run())",
         tests: facade!("dispatch_isolation"),
