@@ -282,3 +282,27 @@ fn the_end_of_the_runtime_settles_everything() {
         within(bus.shutdown(Duration::from_secs(1))).await;
     });
 }
+
+/// What a listener holds, a connection or a lock, is free again when the shutdown says so.
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_listener_has_let_go_when_shutdown_returns() {
+    let (held, hung) = (Arc::new(()), Arc::new(Notify::new()));
+    let (holds, hangs) = (Arc::downgrade(&held), Arc::clone(&hung));
+    let bus = Bus::builder()
+        .listen(listen_fn::<Ping, _, _>("hangs", move |_| {
+            let (held, hangs) = (holds.upgrade(), Arc::clone(&hangs));
+            async move {
+                let _held = held;
+                hangs.notify_one();
+                std::future::pending().await
+            }
+        }))
+        .build()
+        .expect("fits together");
+    bus.dispatch(Ping(0));
+    within(hung.notified()).await;
+    assert_eq!(Arc::strong_count(&held), 2);
+    let report = bus.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(named(&report.abandoned).len(), 1);
+    assert_eq!(Arc::strong_count(&held), 1);
+}

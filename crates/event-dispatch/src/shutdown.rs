@@ -10,6 +10,9 @@ use std::{
 
 use crate::{Bus, EventId};
 
+/// How long aborted tasks may take to end. They do at once, unless a listener blocks its thread.
+const ABORT_GRACE: Duration = Duration::from_millis(100);
+
 /// What a shutdown came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,8 +44,9 @@ impl Bus {
     /// Takes no more events, lets the listeners finish until `deadline` has passed, then aborts the
     /// rest and names what was abandoned.
     ///
-    /// It returns as soon as everything is delivered, and at the deadline even if a listener blocks
-    /// its thread. Events that listeners dispatch meanwhile are refused: their receipts say
+    /// It returns as soon as everything is delivered. At the deadline the futures of the listeners are
+    /// dropped before it returns, except that it waits no more than 100 ms for one that blocks its
+    /// thread. Events that listeners dispatch meanwhile are refused: their receipts say
     /// [`Report::Closed`](crate::Report::Closed). Called again, it waits for the same end and returns
     /// the same report. Called by a listener, it waits for that listener, until the deadline.
     ///
@@ -57,22 +61,30 @@ impl Bus {
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let core = &self.handles.core;
         core.close();
-        let drained = async {
-            loop {
-                let mut ended = pin!(core.ended.notified());
-                ended.as_mut().enable();
-                if core.tasks.load(Ordering::Acquire) == 0 || self.report().is_some() {
-                    break;
-                }
-                ended.await;
-            }
-        };
+        let drained = self.tasks_ended(|| self.report().is_some());
         if tokio::time::timeout(deadline, drained).await.is_err() {
             self.abandon();
         }
-        self.report().unwrap_or(ShutdownReport {
-            abandoned: Vec::new(),
-        })
+        let Some(report) = self.report() else {
+            return ShutdownReport {
+                abandoned: Vec::new(),
+            };
+        };
+        let _ = tokio::time::timeout(ABORT_GRACE, self.tasks_ended(|| false)).await;
+        report
+    }
+
+    /// Waits until every task of the bus is gone, or `enough` says so.
+    async fn tasks_ended(&self, enough: impl Fn() -> bool) {
+        let core = &self.handles.core;
+        loop {
+            let mut ended = pin!(core.ended.notified());
+            ended.as_mut().enable();
+            if core.tasks.load(Ordering::Acquire) == 0 || enough() {
+                return;
+            }
+            ended.await;
+        }
     }
 
     fn report(&self) -> Option<ShutdownReport> {
