@@ -236,7 +236,7 @@ impl SlotsCache {
 
 /// An appointment with all that its change reaches.
 struct Change {
-    /// With the resources and buffers that the directory knows, where the event named none.
+    /// With the buffers that the directory knows, where the event named none.
     appointment: Appointment,
     scopes: Vec<Scope>,
     spans: Vec<Span>,
