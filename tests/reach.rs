@@ -1116,3 +1116,24 @@ async fn a_seat_of_one_host_is_not_a_seat_of_another() {
     stage.gone(&his, &["2025-10-15T14:00:00Z"]).await;
     stage.untouched(&hers).await;
 }
+
+/// An invalidation is never skipped for being large: what is longer than the longest span reaches
+/// every day.
+#[tokio::test]
+async fn what_is_longer_than_the_longest_span_reaches_every_day() {
+    let two_days = "2025-10-15T00:00:00Z".."2025-10-17T00:00:00Z";
+    let far = ask(123, "2025-12-01T00:00:00Z".."2025-12-02T00:00:00Z");
+    for (longest, falls) in [(1, true), (2 + 2, false)] {
+        let diary = Diary::new();
+        diary.offer(15, 123, Bookable::new(30).host(7));
+        let slots = SlotsCache::builder(diary.clone())
+            .directory(diary.directory())
+            .longest_span(Duration::from_secs(longest * 86_400))
+            .build();
+        let bus = Bus::builder().subscribe(InvalidateSlotsCache::new(slots.clone()));
+        let bus = bus.build().unwrap();
+        slots.open(&far).await.unwrap();
+        bus.dispatch(AppointmentBooked::new(appointment(two_days.clone())));
+        assert_eq!(slots.kept(&far).unwrap().is_none(), falls, "{longest} days");
+    }
+}

@@ -16,8 +16,8 @@ use crate::interval::Interval;
 use crate::local_day::LocalDay;
 use crate::rules::{EventTypeRules, Grid, LimitPeriod, UNKNOWN_REACH};
 
-/// The longest span of its own that a change invalidates: 64 days. A longer one invalidates
-/// everything of its scope.
+/// The longest span of its own that a change invalidates by default: 64 days. A longer one
+/// invalidates everything of its scope.
 pub const MAX_BUSY_SPAN: Duration = Duration::from_secs(64 * 24 * 3600);
 
 /// The most spans of its own that a change invalidates. More are taken for the one that holds
@@ -31,9 +31,13 @@ const HOUR: i64 = 3600;
 /// For each of its intervals that is the interval with its buffers (those of the appointment, else
 /// of the rules, else [`UNKNOWN_REACH`] each) and no less than the hour before, the hours it
 /// touches, and the hour after. A series of more than [`MAX_BUSY_SPANS`] is taken for one long
-/// appointment, and what is longer than [`MAX_BUSY_SPAN`] is [`Span::ALL`].
+/// appointment, and what is longer than `longest` is [`Span::ALL`].
 #[must_use]
-pub fn busy_spans(appointment: &Appointment, rules: Option<&EventTypeRules>) -> Vec<Span> {
+pub fn busy_spans(
+    appointment: &Appointment,
+    rules: Option<&EventTypeRules>,
+    longest: Duration,
+) -> Vec<Span> {
     let buffers = appointment.buffers.unwrap_or_else(|| buffers_of(rules));
     let (before, after) = (seconds(buffers.before()), seconds(buffers.after()));
     let mut spans: Vec<(i64, i64)> = Vec::with_capacity(appointment.intervals().len());
@@ -55,7 +59,7 @@ pub fn busy_spans(appointment: &Appointment, rules: Option<&EventTypeRules>) -> 
     }
     if spans
         .iter()
-        .any(|(from, to)| to.saturating_sub(*from) > seconds(MAX_BUSY_SPAN))
+        .any(|(from, to)| to.saturating_sub(*from) > seconds(longest))
     {
         return vec![Span::ALL];
     }
@@ -131,6 +135,10 @@ mod tests {
 
     use super::*;
 
+    fn default_spans(appointment: &Appointment, rules: Option<&EventTypeRules>) -> Vec<Span> {
+        busy_spans(appointment, rules, MAX_BUSY_SPAN)
+    }
+
     fn at(milli: i64) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(milli).unwrap()
     }
@@ -156,17 +164,17 @@ mod tests {
         let hour = interval("2025-10-15T14:00:00Z", "2025-10-15T15:00:00Z");
         let bare = |interval| Appointment::new(1.into(), 1.into(), interval).buffers(Buffers::NONE);
         assert_eq!(
-            busy_spans(&bare(hour), None),
+            default_spans(&bare(hour), None),
             [span("2025-10-15T13:00:00Z", "2025-10-15T16:00:00Z")]
         );
         let odd = interval("2025-10-15T14:20:00Z", "2025-10-15T16:10:00Z");
         assert_eq!(
-            busy_spans(&bare(odd), None),
+            default_spans(&bare(odd), None),
             [span("2025-10-15T13:00:00Z", "2025-10-15T18:00:00Z")]
         );
         let unknown = Appointment::new(1.into(), 1.into(), hour);
         assert_eq!(
-            busy_spans(&unknown, None),
+            default_spans(&unknown, None),
             [span("2025-10-15T10:00:00Z", "2025-10-15T19:00:00Z")]
         );
     }
@@ -176,7 +184,7 @@ mod tests {
         let day = 86_400_000;
         let one = |first: i64, last: i64| Interval::new(at(first), at(last)).unwrap();
         let appointment = Appointment::new(1.into(), 1.into(), one(0, 65 * day));
-        assert_eq!(busy_spans(&appointment, None), [Span::ALL]);
+        assert_eq!(default_spans(&appointment, None), [Span::ALL]);
 
         let series = |count: i64, every: i64| {
             let first = Appointment::new(1.into(), 1.into(), one(0, 3_600_000));
@@ -184,10 +192,10 @@ mod tests {
                 series.occurrence(one(n * every, n * every + 3_600_000))
             })
         };
-        assert_eq!(busy_spans(&series(32, 7 * day), None).len(), 32);
-        assert_eq!(busy_spans(&series(33, 7 * day), None), [Span::ALL]);
-        assert_eq!(busy_spans(&series(33, day), None).len(), 1);
-        assert_ne!(busy_spans(&series(33, day), None), [Span::ALL]);
+        assert_eq!(default_spans(&series(32, 7 * day), None).len(), 32);
+        assert_eq!(default_spans(&series(33, 7 * day), None), [Span::ALL]);
+        assert_eq!(default_spans(&series(33, day), None).len(), 1);
+        assert_ne!(default_spans(&series(33, day), None), [Span::ALL]);
     }
 
     #[test]
@@ -234,10 +242,10 @@ mod tests {
             .buffers(Buffers::new(Duration::MAX, Duration::MAX))
             .grid(Grid::Shifting)
             .limit(LimitPeriod::Month);
-        let busy = busy_spans(&Appointment::new(1.into(), 1.into(), all), Some(&rules));
-        assert_eq!(busy, [Span::ALL]);
+        let spans = default_spans(&Appointment::new(1.into(), 1.into(), all), Some(&rules));
+        assert_eq!(spans, [Span::ALL]);
         assert!(meets_any(
-            &busy,
+            &spans,
             answer_span(all, Some(&rules), Some(Duration::MAX))
         ));
     }
@@ -275,7 +283,7 @@ mod tests {
             };
             let second = Interval::new(at(t * 1000), at(t * 1000 + 1000)).unwrap();
             let depends = answer_span(second, Some(&rules), None);
-            let met = meets_any(&busy_spans(&appointment, None), depends);
+            let met = meets_any(&default_spans(&appointment, None), depends);
             let in_conflict = (0..1000).step_by(111).any(|milli| conflicts(t * 1000 + milli));
 
             prop_assert!(met || !in_conflict, "a conflict out of reach");
@@ -290,7 +298,7 @@ mod tests {
             // Longer days depend on at least as much.
             let day = LocalDay::containing(at(t * 1000), chrono_tz::Tz::UTC).interval().unwrap();
             prop_assert!(!in_conflict
-                || meets_any(&busy_spans(&appointment, None), answer_span(day, Some(&rules), None)));
+                || meets_any(&default_spans(&appointment, None), answer_span(day, Some(&rules), None)));
         }
 
         #[test]
@@ -302,7 +310,7 @@ mod tests {
             };
             let first = Appointment::new(1.into(), 1.into(), interval(intervals[0]));
             let series = intervals.iter().fold(first, |all, &one| all.occurrence(interval(one)));
-            let spans = busy_spans(&series, None);
+            let spans = default_spans(&series, None);
             prop_assert!(!spans.is_empty() && spans.len() <= MAX_BUSY_SPANS);
             for &one in &intervals {
                 let middle = (one.0 * 60) + one.1 * 30;

@@ -5,6 +5,7 @@ use std::{fmt, num::NonZeroU64, time::Duration};
 use vacancy_cache::Cache;
 
 use crate::{
+    affected::MAX_BUSY_SPAN,
     key::DayKey,
     overlay::Overlay,
     rules::{Directory, NoDirectory},
@@ -22,6 +23,7 @@ pub struct SlotsCacheBuilder {
     memory: NonZeroU64,
     source_lag: Duration,
     source_time_out: Duration,
+    longest_span: Duration,
     missing_event_type: MissingEventType,
 }
 
@@ -34,6 +36,7 @@ impl SlotsCacheBuilder {
             memory: const { NonZeroU64::new(64 << 20).unwrap() },
             source_lag: Duration::from_secs(5),
             source_time_out: Duration::from_secs(10),
+            longest_span: MAX_BUSY_SPAN,
             missing_event_type: MissingEventType::default(),
         }
     }
@@ -79,6 +82,15 @@ impl SlotsCacheBuilder {
         self
     }
 
+    /// The longest span that an event invalidates as such. Default [`MAX_BUSY_SPAN`], 64 days.
+    ///
+    /// A longer absence or series makes every answer of its scopes untrue, at any time. It is never
+    /// skipped for being long.
+    pub fn longest_span(mut self, longest: Duration) -> Self {
+        self.longest_span = longest;
+        self
+    }
+
     /// What to do about an event that names no event type. Default: [`MissingEventType::Widen`].
     pub fn missing_event_type(mut self, policy: MissingEventType) -> Self {
         self.missing_event_type = policy;
@@ -101,6 +113,7 @@ impl SlotsCacheBuilder {
             overlay: Overlay::new(self.source_time_out),
             source_lag: self.source_lag,
             source_time_out: self.source_time_out,
+            longest_span: self.longest_span,
             missing_event_type: self.missing_event_type,
         })
     }
@@ -120,6 +133,7 @@ impl fmt::Debug for SlotsCacheBuilder {
             .field("memory", &self.memory)
             .field("source_lag", &self.source_lag)
             .field("source_time_out", &self.source_time_out)
+            .field("longest_span", &self.longest_span)
             .field("missing_event_type", &self.missing_event_type)
             .finish_non_exhaustive()
     }

@@ -77,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) overlay: Overlay,
     pub(crate) source_lag: Duration,
     pub(crate) source_time_out: Duration,
+    pub(crate) longest_span: Duration,
     pub(crate) missing_event_type: MissingEventType,
 }
 
@@ -268,7 +269,10 @@ impl Inner {
             asked.unwrap_or_else(|_| (None, vec![tenant_scope(&appointment.tenant)]));
         let (scopes, spans) = match self.skips(appointment) {
             true => (Vec::new(), Vec::new()),
-            false => (scopes, busy_spans(appointment, rules.as_deref())),
+            false => (
+                scopes,
+                busy_spans(appointment, rules.as_deref(), self.longest_span),
+            ),
         };
         let mut appointment = appointment.clone();
         appointment.buffers = appointment
