@@ -3,7 +3,7 @@
 use std::{
     any::{Any, TypeId},
     borrow::Cow,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     hash::{BuildHasher, RandomState},
     num::{NonZeroU32, NonZeroUsize},
@@ -162,9 +162,9 @@ impl BusBuilder {
     }
 
     fn check(&self) -> Result<(), BuildError> {
-        let mut names = HashMap::new();
+        let mut names = HashSet::new();
         for draft in &self.drafts {
-            if names.insert(draft.event(), ()).is_some() {
+            if !names.insert(draft.event()) {
                 return Err(BuildError::NameTaken {
                     event: draft.event(),
                 });
@@ -283,16 +283,16 @@ impl<E: Event> AnyDraft for Draft<E> {
     }
 
     fn check(&self) -> Result<(), BuildError> {
-        let mut names = HashMap::new();
+        let mut names = HashSet::new();
         for name in self.names() {
-            if names.insert(name, ()).is_some() {
+            if !names.insert(name) {
                 return Err(BuildError::DuplicateName {
                     event: E::NAME,
                     listener: name.clone(),
                 });
             }
         }
-        match self.required.iter().find(|name| !names.contains_key(name)) {
+        match self.required.iter().find(|name| !names.contains(name)) {
             Some(name) => Err(BuildError::MissingListener {
                 event: E::NAME,
                 listener: name.clone(),
