@@ -106,12 +106,12 @@ impl Subject for BareMoka {
     }
 
     fn invalidate(&self, key: usize) {
-        futures_executor(self.0.invalidate(&key));
+        block_on(self.0.invalidate(&key));
     }
 }
 
 /// Runs a future that does not wait for anything but locks.
-fn futures_executor<F: Future>(future: F) -> F::Output {
+fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Handle::current().block_on(future)
 }
 
@@ -145,7 +145,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// Readers on threads of their own runtime's, one writer, until all reads are done.
+/// Readers on a runtime of two threads and a writer on its own, until all reads are done.
 fn race<S: Subject + 'static>(subject: S, reads: u64, invalidations: u64) -> Row {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
