@@ -255,6 +255,20 @@ impl<E: Event> Route<E> {
         admission
     }
 
+    /// Abandons, at every lane, what the lanes have not been given or not finished.
+    fn abandon_all(
+        &self,
+        routing: Option<&Batch<E>>,
+        batch: &Batch<E>,
+        named: &mut Vec<Abandoned>,
+    ) {
+        for envelope in routing.into_iter().flatten().chain(batch) {
+            for lane in &self.lanes {
+                lane.abandon_one(envelope, named);
+            }
+        }
+    }
+
     /// Gives batches to the lanes until the intake is closed and empty.
     pub(crate) async fn run(&self) {
         let mut spare = Vec::new();
@@ -338,15 +352,7 @@ impl<E: Event> AnyRoute for Route<E> {
         let routing = intake.routing.clone();
         drop(intake);
         // The intake before the lanes: what leaves it in between is found there.
-        for envelope in routing
-            .iter()
-            .flat_map(|routing| routing.iter())
-            .chain(&batch)
-        {
-            for lane in &self.lanes {
-                lane.abandon_one(envelope, named);
-            }
-        }
+        self.abandon_all(routing.as_deref(), &batch, named);
         for lane in &self.lanes {
             lane.abandon(named);
         }
@@ -360,15 +366,7 @@ impl<E: Event> AnyRoute for Route<E> {
         let batch = mem::take(&mut intake.batch);
         let routing = intake.routing.take();
         drop(intake);
-        for envelope in routing
-            .iter()
-            .flat_map(|routing| routing.iter())
-            .chain(&batch)
-        {
-            for lane in &self.lanes {
-                lane.settle(envelope, Outcome::Abandoned);
-            }
-        }
+        self.abandon_all(routing.as_deref(), &batch, &mut Vec::new());
         for lane in &self.lanes {
             lane.close();
         }
