@@ -34,6 +34,13 @@ pub(super) const CATALOGUE: &[Planted] = &[
         tests: facade!("dispatch_inline"),
     },
     Planted {
+        name: "listeners_wait_for_each_other",
+        file: "crates/event-dispatch/src/worker.rs",
+        from: "        handle(&lane, &*listener, &core, &envelope).await;\n",
+        to: "        static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());\n        let one = ONE.lock().await;\n        handle(&lane, &*listener, &core, &envelope).await;\n        drop(one);\n",
+        tests: facade!("bad_listeners", "a_listener_that_is_slow"),
+    },
+    Planted {
         name: "a_skipped_event_has_no_outcome",
         file: "crates/event-dispatch/src/worker.rs",
         from: "                lane.settle(envelope, Outcome::Skipped);\n",
