@@ -20,6 +20,8 @@ pub struct Answer<V> {
 pub enum Source {
     /// Kept in this process.
     Level1,
+    /// Kept in Redis, where all processes share it.
+    Level2,
     /// Loaded for this read.
     Loaded,
     /// Loaded for another read that was under way.

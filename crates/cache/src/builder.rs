@@ -4,13 +4,17 @@ use std::{
     fmt,
     marker::PhantomData,
     num::{NonZeroU64, NonZeroUsize},
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
+
+use tokio::sync::Semaphore;
 
 use crate::{
     cache::{Cache, Inner, Key},
     fences::Fences,
     l1::{Capacity, L1},
+    level2::{Level2Settings, Shared},
     map::Map,
     statistics::Counters,
 };
@@ -25,6 +29,8 @@ pub struct Builder<K, V, E> {
     capacity: Capacity<K, V>,
     settle_time: Duration,
     span_log: NonZeroUsize,
+    max_loads: NonZeroUsize,
+    pub(crate) level2: Option<Level2Settings<K, V>>,
     errors: PhantomData<fn() -> E>,
 }
 
@@ -35,6 +41,8 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Builder
             capacity: Capacity::Entries(const { NonZeroU64::new(100_000).unwrap() }),
             settle_time: Duration::ZERO,
             span_log: const { NonZeroUsize::new(64).unwrap() },
+            max_loads: const { NonZeroUsize::new(64).unwrap() },
+            level2: None,
             errors: PhantomData,
         }
     }
@@ -88,11 +96,32 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Builder
         self
     }
 
+    /// How many loads of the origin may run at a time. Default 64. Further ones wait for their turn,
+    /// and readers of the same keys join them while they wait.
+    ///
+    /// It protects the origin where loads are not shared: under a hold, and while level 2 does not
+    /// answer.
+    pub fn max_loads(mut self, loads: NonZeroUsize) -> Self {
+        self.max_loads = loads;
+        self
+    }
+
     /// The cache.
     pub fn build(self) -> Cache<K, V, E> {
+        let fences = Arc::new(Fences::new(self.span_log, self.settle_time));
+        let shared = Shared {
+            fences: Arc::clone(&fences),
+            ttl: self.ttl,
+            settle_time: self.settle_time,
+        };
         Cache::new(Inner {
             l1: L1::new(self.capacity, self.ttl),
-            fences: Fences::new(self.span_log, self.settle_time),
+            level2: self.level2.map(|settings| settings.open(shared)),
+            fences,
+            holds: AtomicU64::new(0),
+            loads: Arc::new(Semaphore::new(
+                self.max_loads.get().min(Semaphore::MAX_PERMITS),
+            )),
             flights: Map::new(),
             counters: Counters::default(),
             ttl: self.ttl,

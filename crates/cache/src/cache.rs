@@ -1,20 +1,36 @@
 //! The cache: read through it, and invalidate.
 
-use std::{fmt, hash::Hash, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use crate::{
     answer::{Answer, Source},
     builder::Builder,
     cover::{Cover, Scope, Span},
     entry::{Entry, Fall, Guards},
+    fence::HoldId,
     fences::Fences,
     flight::Flight,
+    hold::Hold,
     l1::L1,
+    level2::{Level2, look_all},
     map::Map,
     statistics::{Counters, Statistics},
-    turn::{Follower, Landed, Landing, Retry, Ticket, Turn},
+    token::Token,
+    turn::{Follower, Landed, Landing, Look, Retry, Ticket, Turn},
+    unconfirmed::Unconfirmed,
 };
 
 /// What a key has to be. Every type that fits is one.
@@ -56,15 +72,40 @@ pub struct Cache<K: Key, V, E>(Arc<Inner<K, V, E>>);
 /// What the handles of one cache share.
 pub(crate) struct Inner<K: Key, V, E> {
     pub(crate) l1: L1<K, V>,
-    pub(crate) fences: Fences,
+    pub(crate) level2: Option<Level2<K, V>>,
+    pub(crate) fences: Arc<Fences>,
+    /// Lets so many loads through at a time.
+    pub(crate) loads: Arc<Semaphore>,
+    pub(crate) holds: AtomicU64,
     pub(crate) flights: Map<K, Arc<Flight<Landed<V, E>>>>,
     pub(crate) counters: Counters,
     pub(crate) ttl: Duration,
 }
 
+/// Longer holds are taken as this long.
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+
+/// The nearest level that may answer a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Nearest {
+    /// This process, as far as it has heard of what others invalidated.
+    #[default]
+    Level1,
+    /// The level that all processes share, or the origin.
+    Level2,
+}
+
+/// The right to one load at the origin: see [`Cache::admission`]. Dropping it lets the next one through.
+#[derive(Debug)]
+#[must_use = "the next load is let through when it is dropped"]
+pub struct Admission(
+    #[expect(dead_code, reason = "held for what its drop does")] Option<OwnedSemaphorePermit>,
+);
+
 /// Why level 1 has no answer.
 enum Unserved {
     Absent,
+    Doubted,
     Fallen(Fall),
     Expired,
 }
@@ -110,17 +151,23 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     where
         C: IntoIterator<Item = Cover>,
     {
-        let mut turn = self.begin(key, &covers);
+        let mut turn = self.begin(key, Nearest::Level1, &covers);
         let mut failed_before = false;
         loop {
             let follower = match turn {
                 Turn::Hit(answer) => return Ok(answer),
                 Turn::Follow(follower) => follower,
                 Turn::Load(ticket) => {
+                    let ticket = match ticket.look().await {
+                        Look::Found(answer) => return Ok(answer),
+                        Look::Missing(ticket) => ticket,
+                    };
+                    let _admission = self.admission().await;
+                    let begun = ticket.depart();
                     return match load().await {
-                        Ok(value) => Ok(ticket.fill(value)),
+                        Ok(value) => Ok(begun.fill(value)),
                         Err(error) => {
-                            ticket.fail(error.clone());
+                            begun.fail(error.clone());
                             Err(error)
                         }
                     };
@@ -135,7 +182,7 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
                 }
                 Landing::Lost(retry) => retry,
             };
-            turn = self.begin_again(key, &covers, retry);
+            turn = self.begin_again(key, Nearest::Level1, &covers, retry);
         }
     }
 
@@ -153,6 +200,7 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
                 return Some(Answer::new(entry, Source::Level1));
             }
             Err(Unserved::Absent) => {}
+            Err(Unserved::Doubted) => counters.doubted.add(),
             Err(Unserved::Fallen(Fall::Met)) => counters.fenced.add(),
             Err(Unserved::Fallen(Fall::Forgotten)) => counters.log_overflows.add(),
             Err(Unserved::Expired) => counters.expired.add(),
@@ -162,19 +210,32 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
 
     /// Begins one turn of reading `key`: for readers that load several keys at a stroke.
     ///
-    /// A reader that holds several turns ends its own tickets before it waits for the followers;
-    /// then no two readers can wait for each other. [`get_or_load`](Self::get_or_load) is this for one key.
+    /// A reader that holds several turns [`look`](Self::look)s for its tickets in level 2, loads the others
+    /// under an [`admission`](Self::admission), and ends them all before it waits for its followers; then no
+    /// two readers can wait for each other. [`get_or_load`](Self::get_or_load) is this for one key.
     ///
     /// # Consistency
     ///
     /// As for [`get_or_load`](Self::get_or_load), counted from this call.
-    pub fn begin<C>(&self, key: &K, covers: impl FnOnce() -> C) -> Turn<K, V, E>
+    pub fn begin<C>(&self, key: &K, nearest: Nearest, covers: impl FnOnce() -> C) -> Turn<K, V, E>
     where
         C: IntoIterator<Item = Cover>,
     {
-        match self.get(key) {
-            Some(answer) => Turn::Hit(answer),
-            None => self.begin_missed(key, covers),
+        if let Some(answer) = self.nearest(key, nearest) {
+            return Turn::Hit(answer);
+        }
+        let inner = &self.0;
+        inner.fences.release_quiet();
+        if let Some(flight) = inner
+            .flights
+            .get(key)
+            .filter(|flight| inner.may_join(flight, nearest))
+        {
+            return self.follow(flight);
+        }
+        match inner.board(key, nearest, covers) {
+            (flight, true) => self.lead(key, nearest, flight),
+            (flight, false) => self.follow(flight),
         }
     }
 
@@ -188,52 +249,59 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     pub fn begin_again<C>(
         &self,
         key: &K,
+        nearest: Nearest,
         covers: impl FnOnce() -> C,
         retry: Retry<V, E>,
     ) -> Turn<K, V, E>
     where
         C: IntoIterator<Item = Cover>,
     {
-        if let Some(answer) = self.get(key) {
+        if let Some(answer) = self.nearest(key, nearest) {
             return Turn::Hit(answer);
         }
-        let guards = Guards::take(&self.0.fences, covers());
-        match retry.0.succeed(|| self.0.board(key, guards)) {
-            (flight, true) => self.lead(key, flight),
+        match retry.0.succeed(|| self.0.board(key, nearest, covers)) {
+            (flight, true) => self.lead(key, nearest, flight),
             (flight, false) => self.follow(flight),
         }
     }
 
-    fn begin_missed<C>(&self, key: &K, covers: impl FnOnce() -> C) -> Turn<K, V, E>
-    where
-        C: IntoIterator<Item = Cover>,
-    {
-        let inner = &self.0;
-        inner.fences.release_settled();
-        if let Some(flight) = inner
-            .flights
-            .get(key)
-            .filter(|flight| inner.may_join(flight))
-        {
-            return self.follow(flight);
-        }
-        // Before the load: an invalidation that lands while it runs must make this fill too old.
-        let guards = Guards::take(&inner.fences, covers());
-        match inner.board(key, guards) {
-            (flight, true) => self.lead(key, flight),
-            (flight, false) => self.follow(flight),
+    /// Asks level 2 for all tickets at once, in one round trip. Without a level 2, or while it does not
+    /// answer, all of them are missing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: readers that wait for one of the tickets take over.
+    pub async fn look(&self, tickets: Vec<Ticket<K, V, E>>) -> Vec<Look<K, V, E>> {
+        look_all(tickets).await
+    }
+
+    /// Waits until the origin may be asked once more: see [`Builder::max_loads`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: whoever is next takes its place.
+    pub async fn admission(&self) -> Admission {
+        // The semaphore is never closed; if it were, nobody would have to wait.
+        Admission(Arc::clone(&self.0.loads).acquire_owned().await.ok())
+    }
+
+    fn nearest(&self, key: &K, nearest: Nearest) -> Option<Answer<V>> {
+        match nearest {
+            Nearest::Level1 => self.get(key),
+            Nearest::Level2 => None,
         }
     }
 
-    fn lead(&self, key: &K, flight: Arc<Flight<Landed<V, E>>>) -> Turn<K, V, E> {
+    fn lead(&self, key: &K, nearest: Nearest, flight: Arc<Flight<Landed<V, E>>>) -> Turn<K, V, E> {
         let ticket = Ticket::new(Arc::clone(&self.0), key.clone(), flight);
         // Another reader's load may have ended between the look into level 1 and now.
-        if let Ok(entry) = self.0.standing(key) {
+        if nearest == Nearest::Level1
+            && let Ok(entry) = self.0.standing(key)
+        {
             ticket.found(&entry);
             self.0.counters.hits.add();
             return Turn::Hit(Answer::new(entry, Source::Level1));
         }
-        self.0.counters.loads.add();
         Turn::Load(ticket)
     }
 
@@ -253,16 +321,141 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     /// When it returns, no call that begins later in this process gives a value that it reached. A load
     /// under way is served to the readers that began before, and kept for nobody.
     pub fn invalidate(&self, scope: &Scope, span: Span) -> bool {
-        self.0.counters.invalidations.add();
-        self.0.fences.invalidate(scope, span)
+        let inner = &self.0;
+        inner.counters.invalidations.add();
+        // Before the fence: whoever finds the fence raised must not be answered by level 2, which
+        // has not heard of it yet.
+        if let Some(level2) = &inner.level2
+            && !span.is_empty()
+        {
+            level2.invalidate(scope, span);
+        }
+        inner.fences.invalidate(scope, span)
+    }
+
+    /// Waits until all that was invalidated before for `tenant` is confirmed: see
+    /// `Consistency`, a setting of level 2. Without a level 2 it is confirmed at once.
+    ///
+    /// The token that it gives lets another process's [`has_heard`](Self::has_heard) say whether it knows
+    /// as much.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: waiting changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Unconfirmed`] when it takes longer than the settings of level 2 allow, counted from now, or from as
+    /// long ago as `elapsed` says.
+    pub async fn confirmed(
+        &self,
+        tenant: &str,
+        elapsed: Option<Duration>,
+    ) -> Result<Token, Unconfirmed> {
+        let Some(level2) = &self.0.level2 else {
+            return Ok(Token::local());
+        };
+        let within = level2.confirm_within();
+        let within = within.saturating_sub(elapsed.unwrap_or_default());
+        level2.confirmed(tenant, within).await
+    }
+
+    /// Whether this process knows all that the token stands for. If not, a reader who wants answers as
+    /// new as the token begins at [`Nearest::Level2`].
+    #[must_use]
+    pub fn has_heard(&self, token: &Token) -> bool {
+        let level2 = self.0.level2.as_ref();
+        level2.is_none_or(|level2| level2.has_heard(token))
+    }
+
+    /// Whether level 1 may answer for `tenant` now. Always, without a level 2; with one, while this
+    /// process has heard from it within the lease.
+    #[must_use]
+    pub fn is_leased(&self, tenant: &str) -> bool {
+        let level2 = self.0.level2.as_ref();
+        level2.is_none_or(|level2| level2.is_leased(tenant))
+    }
+
+    /// Invalidates `covers`, and lets nothing be kept or shared that is loaded for them until the hold is
+    /// [released](Self::release), or for as long as it `lasts`.
+    ///
+    /// To be taken before the origin is changed, and for longer than the change can take.
+    ///
+    /// # Consistency
+    ///
+    /// When it has returned, no call that begins after the change gives a value from before it: in this
+    /// process; in all with a level 2 in strict consistency; within the lease in bounded consistency. That
+    /// holds even if the hold is never released.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may leave a hold, which ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Unconfirmed`] when level 2 does not confirm it in time, or not before it is over. It is then
+    /// released, and the change had better not be made; made all the same, it is as if without a hold.
+    pub async fn hold(&self, covers: &[Cover], lasts: Duration) -> Result<Hold, Unconfirmed> {
+        let inner = &self.0;
+        let lasts = lasts.min(LONGEST_HOLD);
+        let begun = Instant::now();
+        let hold = Hold::new(inner.next_hold(), covers, begun + lasts);
+        for cover in covers {
+            let Cover { scope, span } = cover;
+            inner
+                .fences
+                .hold_span(scope, *span, hold.id(), hold.until());
+        }
+        let Some(level2) = &inner.level2 else {
+            return Ok(hold);
+        };
+        let held = level2.hold(&hold, lasts).await;
+        let waited = begun.elapsed();
+        if let Err(error) = held.and_then(|()| match waited < lasts {
+            true => Ok(()),
+            false => Err(Unconfirmed::Redis { waited }),
+        }) {
+            self.release(&hold);
+            return Err(error);
+        }
+        // What level 2 was asked before it knew of the hold may have been kept since.
+        for cover in covers {
+            inner.fences.invalidate(&cover.scope, cover.span);
+        }
+        Ok(hold)
+    }
+
+    /// Invalidates what is held, and ends the hold. To be called after the change, or when it is sure not
+    /// to happen.
+    ///
+    /// # Consistency
+    ///
+    /// As for [`invalidate`](Self::invalidate).
+    pub fn release(&self, hold: &Hold) {
+        let inner = &self.0;
+        for Cover { scope, span } in hold.covers() {
+            inner.counters.invalidations.add();
+            if let Some(level2) = &inner.level2
+                && !span.is_empty()
+            {
+                level2.release(scope, *span, hold.id());
+            }
+            inner.fences.invalidate(scope, *span);
+            inner.fences.release_span(scope, *span, hold.id());
+        }
     }
 
     /// What the cache has done so far, and what it holds. Tidies up first, so the figures of what it
     /// holds are exact when nobody else is at work.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let size = self.0.l1.size();
-        self.0.counters.snapshot(size, self.0.fences.len() as u64)
+        let inner = &self.0;
+        let level2 = inner.level2.as_ref().map(Level2::statistics);
+        inner.counters.snapshot(
+            inner.l1.size(),
+            inner.fences.len() as u64,
+            level2.unwrap_or_default(),
+        )
     }
 }
 
@@ -271,6 +464,11 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Inner<K
     #[inline]
     fn standing(&self, key: &K) -> Result<Arc<Entry<V>>, Unserved> {
         let entry = self.l1.get(key).ok_or(Unserved::Absent)?;
+        // The lease first: up to when it was looked at, this process had heard of everything, and
+        // the fences tell of it.
+        if entry.trust.as_ref().is_some_and(|trust| !trust.stands()) {
+            return Err(Unserved::Doubted);
+        }
         // The deadline last: a thread that is paused between the two must not hand out a value
         // that has grown too old meanwhile. For the fences it is enough to be looked at after the
         // read began.
@@ -284,18 +482,37 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Inner<K
         Ok(entry)
     }
 
+    fn next_hold(&self) -> HoldId {
+        match &self.level2 {
+            Some(level2) => level2.next_hold(),
+            None => self.holds.fetch_add(1, Ordering::Relaxed).into(),
+        }
+    }
+
     /// Whether a reader that begins now may wait for this load: not if an invalidation has
-    /// overtaken it.
-    fn may_join(&self, flight: &Flight<Landed<V, E>>) -> bool {
-        flight.guards.check(&self.counters).is_ok()
+    /// overtaken it, or may have.
+    fn may_join(&self, flight: &Flight<Landed<V, E>>, nearest: Nearest) -> bool {
+        // The lease before the fences, as for a kept value.
+        flight.is_open(nearest == Nearest::Level1) && flight.guards.check(&self.counters).is_ok()
     }
 
     /// The flight for a reader of `key` that begins now: the one in the air if it may be joined,
     /// else a new one, to be led by that reader.
-    fn board(&self, key: &K, guards: Guards) -> (Arc<Flight<Landed<V, E>>>, bool) {
-        let own = Arc::new(Flight::new(guards));
+    fn board<C>(
+        &self,
+        key: &K,
+        nearest: Nearest,
+        covers: impl FnOnce() -> C,
+    ) -> (Arc<Flight<Landed<V, E>>>, bool)
+    where
+        C: IntoIterator<Item = Cover>,
+    {
+        // Before the load: an invalidation that lands while it runs must make this fill too old.
+        let trust = self.level2.as_ref().map(|level2| level2.trust(key));
+        let guards = Guards::take(&self.fences, covers());
+        let own = Arc::new(Flight::new(guards, trust));
         self.flights.settle(key, |present| match present {
-            Some(other) if self.may_join(other) => ((Arc::clone(other), false), None),
+            Some(other) if self.may_join(other, nearest) => ((Arc::clone(other), false), None),
             _ => ((Arc::clone(&own), true), Some(Arc::clone(&own))),
         })
     }

@@ -1,6 +1,6 @@
 //! What an invalidation names and what an entry answers for.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// What an invalidation names: one thing of one tenant whose changes make answers untrue.
 ///
@@ -19,17 +19,21 @@ use std::{fmt, sync::Arc};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope {
     tenant: Arc<str>,
-    kind: &'static str,
+    kind: Cow<'static, str>,
     id: Arc<str>,
 }
 
 impl Scope {
     /// Names the thing `id` of kind `kind` that belongs to `tenant`.
     #[must_use]
-    pub fn new(tenant: impl Into<Arc<str>>, kind: &'static str, id: impl Into<Arc<str>>) -> Self {
+    pub fn new(
+        tenant: impl Into<Arc<str>>,
+        kind: impl Into<Cow<'static, str>>,
+        id: impl Into<Arc<str>>,
+    ) -> Self {
         Self {
             tenant: tenant.into(),
-            kind,
+            kind: kind.into(),
             id: id.into(),
         }
     }
@@ -42,8 +46,8 @@ impl Scope {
 
     /// The kind of thing.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
-        self.kind
+    pub fn kind(&self) -> &str {
+        &self.kind
     }
 
     /// The thing's id within its tenant and kind.

@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
-    cover::{Cover, Span},
-    fence::Standing,
+    cover::{Cover, Scope, Span},
+    fence::{Calm, Standing},
     fences::{Fences, HeldFence},
+    level2::Trust,
     statistics::Counters,
     sync::{AtomicU64, Ordering},
 };
@@ -47,11 +48,22 @@ impl Guards {
         self.0.iter().try_for_each(|guard| guard.check(counters))
     }
 
-    /// Whether the origin may not yet show what was last invalidated here.
-    pub(crate) fn are_settling(&self, fences: &Fences, now: Instant) -> bool {
+    /// Whether what is loaded from `now` on may be kept and shared.
+    pub(crate) fn calm(&self, fences: &Fences, now: Instant) -> Calm {
         self.0
             .iter()
-            .any(|guard| fences.is_settling(&guard.fence, guard.span, now))
+            .map(|guard| fences.calm(&guard.fence, guard.span, now))
+            .max()
+            .unwrap_or(Calm::Settled)
+    }
+
+    /// The scopes and spans that the answer depends on.
+    #[cfg_attr(
+        not(feature = "redis"),
+        expect(dead_code, reason = "only level 2 asks for them by name")
+    )]
+    pub(crate) fn covers(&self) -> impl Iterator<Item = (&Scope, Span)> {
+        self.0.iter().map(|guard| (guard.fence.scope(), guard.span))
     }
 
     /// The newest generation among the fences as they were when the answer was last found true.
@@ -105,6 +117,9 @@ pub(crate) enum Fall {
 pub(crate) struct Entry<V> {
     pub(crate) value: V,
     pub(crate) guards: Guards,
+    /// Until when, and since when, this process knows of what others invalidate; `None` without a
+    /// level 2.
+    pub(crate) trust: Option<Trust>,
     pub(crate) loaded: Instant,
     pub(crate) deadline: Instant,
 }

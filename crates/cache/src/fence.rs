@@ -19,9 +19,26 @@ use crate::{
 };
 
 /// A scope's generation and its latest invalidated spans.
+///
+/// A span may also be held: somebody is about to change it, and what is loaded meanwhile is neither
+/// kept nor shared.
 pub(crate) struct Fence {
     generation: AtomicU64,
     log: Mutex<SpanLog>,
+}
+
+/// Which hold it is, among all of all processes.
+pub(crate) type HoldId = u128;
+
+/// Whether what is loaded now may be kept and shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Calm {
+    /// Kept and shared.
+    Settled,
+    /// Shared, but not kept: the origin may still show what was last invalidated.
+    Settling,
+    /// Neither: somebody is about to change the origin, or has changed it and not said so yet.
+    Held,
 }
 
 /// What has become of an answer since generation `g`.
@@ -44,6 +61,7 @@ impl Fence {
             generation: AtomicU64::new(generation),
             log: Mutex::new(SpanLog {
                 records: VecDeque::new(),
+                holds: Vec::new(),
                 forgotten: None,
                 latest: generation,
             }),
@@ -86,15 +104,43 @@ impl Fence {
         lock(&self.log).standing(span, generation)
     }
 
-    /// Whether `span` was invalidated less than `settle` before `now`.
-    pub(crate) fn is_settling(&self, span: Span, settle: Duration, now: Instant) -> bool {
-        !settle.is_zero() && lock(&self.log).is_settling(span, settle, now)
+    /// Holds `span` until `until`, or until it is released.
+    pub(crate) fn hold(&self, id: HoldId, span: Span, until: Instant) {
+        lock(&self.log).holds.push(Held { id, span, until });
     }
 
-    /// When the fence was last raised.
-    pub(crate) fn last_raised(&self) -> Option<Instant> {
-        lock(&self.log).records.back().map(|record| record.at)
+    /// Ends the hold `id` of `span`.
+    pub(crate) fn release(&self, id: HoldId, span: Span) {
+        lock(&self.log)
+            .holds
+            .retain(|held| held.id != id || held.span != span);
     }
+
+    /// Whether what is loaded for `span` from `now` on may be kept and shared.
+    pub(crate) fn calm(&self, span: Span, settle: Duration, now: Instant) -> Calm {
+        let log = lock(&self.log);
+        if log.is_held(span, now) {
+            Calm::Held
+        } else if !settle.is_zero() && log.is_settling(span, settle, now) {
+            Calm::Settling
+        } else {
+            Calm::Settled
+        }
+    }
+
+    /// From when on the fence has nothing to say but its generation.
+    pub(crate) fn quiet_from(&self, settle: Duration) -> Option<Instant> {
+        let log = lock(&self.log);
+        let settled = log.records.back().map(|record| record.at + settle);
+        let released = log.holds.iter().map(|held| held.until).max();
+        settled.max(released)
+    }
+}
+
+struct Held {
+    id: HoldId,
+    span: Span,
+    until: Instant,
 }
 
 struct Record {
@@ -105,6 +151,7 @@ struct Record {
 
 struct SpanLog {
     records: VecDeque<Record>,
+    holds: Vec<Held>,
     /// The newest record that had to make room: its generation and time.
     forgotten: Option<(u64, Instant)>,
     latest: u64,
@@ -141,6 +188,12 @@ impl SpanLog {
         }
     }
 
+    fn is_held(&self, span: Span, now: Instant) -> bool {
+        self.holds
+            .iter()
+            .any(|held| held.until > now && held.span.meets(span))
+    }
+
     fn is_settling(&self, span: Span, settle: Duration, now: Instant) -> bool {
         let settling = |at: Instant| now.saturating_duration_since(at) < settle;
         self.forgotten.is_some_and(|(_, at)| settling(at))
@@ -160,7 +213,7 @@ mod tests {
     use proptest::prelude::*;
     use tokio::time::Instant;
 
-    use super::{Fence, Standing};
+    use super::{Calm, Fence, Standing};
     use crate::cover::Span;
 
     fn capacity(n: usize) -> NonZeroUsize {
@@ -231,7 +284,23 @@ mod tests {
         fence.raise(Span::new(0, 5), capacity(1), now, || 1);
         fence.raise(Span::new(90, 95), capacity(1), now, || 2);
         let settle = Duration::from_secs(5);
-        assert!(fence.is_settling(Span::new(0, 5), settle, now + Duration::from_secs(4)));
-        assert!(!fence.is_settling(Span::new(0, 5), settle, now + Duration::from_secs(5)));
+        let calm = |after| fence.calm(Span::new(0, 5), settle, now + Duration::from_secs(after));
+        assert_eq!(calm(4), Calm::Settling);
+        assert_eq!(calm(5), Calm::Settled);
+    }
+
+    #[test]
+    fn a_span_is_held_until_its_last_hold_is_released_or_over() {
+        let (fence, now) = (Fence::new(0), Instant::now());
+        let (span, until) = (Span::new(0, 10), now + Duration::from_secs(30));
+        fence.hold(1, span, until);
+        fence.hold(2, span, until);
+        let calm = |span, now| fence.calm(span, Duration::ZERO, now);
+        assert_eq!(calm(Span::new(10, 20), now), Calm::Settled);
+        fence.release(1, span);
+        assert_eq!(calm(Span::new(9, 12), now), Calm::Held);
+        assert_eq!(calm(Span::new(9, 12), until), Calm::Settled);
+        fence.release(2, span);
+        assert_eq!(calm(Span::new(9, 12), now), Calm::Settled);
     }
 }

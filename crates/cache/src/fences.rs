@@ -12,7 +12,10 @@
 use std::{
     collections::VecDeque,
     num::NonZeroUsize,
-    sync::{Arc, Weak, atomic::AtomicBool},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::{
     cover::{Scope, Span},
-    fence::Fence,
+    fence::{Calm, Fence, HoldId},
     map::Map,
     sync::{AtomicU64, Mutex, Ordering, lock},
 };
@@ -30,12 +33,14 @@ pub(crate) struct Fences {
     counter: AtomicU64,
     log_capacity: NonZeroUsize,
     settle: Duration,
-    /// Fences that are held because their last invalidation is still settling, each once, the one
-    /// to look at next in front.
-    settling: Mutex<VecDeque<Settling>>,
+    /// Fences that are kept because their last invalidation is still settling, or because a span of
+    /// theirs is held, each once, the one to look at next in front.
+    unquiet: Mutex<VecDeque<Unquiet>>,
+    /// How many of them there are, roughly: a cache that has none takes no lock to learn it.
+    unquiet_count: AtomicUsize,
 }
 
-struct Settling {
+struct Unquiet {
     look: Instant,
     fence: Arc<HeldFence>,
 }
@@ -45,7 +50,7 @@ pub(crate) struct HeldFence {
     fence: Fence,
     scope: Scope,
     by_scope: Weak<Map<Scope, Weak<HeldFence>>>,
-    /// Whether it stands in `settling`; touched only under that lock.
+    /// Whether it stands in `unquiet`; touched only under that lock.
     queued: AtomicBool,
 }
 
@@ -54,6 +59,12 @@ impl std::ops::Deref for HeldFence {
 
     fn deref(&self) -> &Fence {
         &self.fence
+    }
+}
+
+impl HeldFence {
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 }
 
@@ -73,7 +84,8 @@ impl Fences {
             counter: AtomicU64::new(0),
             log_capacity,
             settle,
-            settling: Mutex::new(VecDeque::new()),
+            unquiet: Mutex::new(VecDeque::new()),
+            unquiet_count: AtomicUsize::new(0),
         }
     }
 
@@ -112,42 +124,58 @@ impl Fences {
             self.counter.fetch_add(1, Ordering::AcqRel) + 1
         });
         if !self.settle.is_zero() {
-            self.keep_while_settling(&fence, now);
+            self.keep_until(&fence, now + self.settle);
         }
         found
     }
 
-    /// Whether a load of `span` that begins at `now` may still see what the last invalidation
-    /// has made untrue.
-    pub(crate) fn is_settling(&self, fence: &HeldFence, span: Span, now: Instant) -> bool {
-        fence.is_settling(span, self.settle, now)
+    /// Raises the fence of `scope` for `span` and holds the span: see [`Fence::hold`].
+    pub(crate) fn hold_span(&self, scope: &Scope, span: Span, id: HoldId, until: Instant) {
+        let fence = self.hold(scope);
+        // Before the generation changes: who sees the new one must see the hold.
+        fence.hold(id, span, until);
+        self.keep_until(&fence, until);
+        self.invalidate(scope, span);
     }
 
-    /// Lets go of fences that have settled. Called where work is done anyway, so that a quiet
-    /// cache keeps nothing for long.
-    pub(crate) fn release_settled(&self) {
-        if self.settle.is_zero() {
+    /// Ends a hold. To be called after the fence was raised for what it was about.
+    pub(crate) fn release_span(&self, scope: &Scope, span: Span, id: HoldId) {
+        if let Some(fence) = self.by_scope.get(scope).and_then(|held| held.upgrade()) {
+            fence.release(id, span);
+        }
+    }
+
+    /// Whether what is loaded for `span` from `now` on may be kept and shared.
+    pub(crate) fn calm(&self, fence: &HeldFence, span: Span, now: Instant) -> Calm {
+        fence.calm(span, self.settle, now)
+    }
+
+    /// Lets go of fences that have nothing to say but their generation. Called where work is done
+    /// anyway, so that a quiet cache keeps nothing for long.
+    pub(crate) fn release_quiet(&self) {
+        if self.unquiet_count.load(Ordering::Relaxed) == 0 {
             return;
         }
         let now = Instant::now();
         loop {
-            let mut settling = lock(&self.settling);
-            if settling.front().is_none_or(|front| front.look > now) {
+            let mut unquiet = lock(&self.unquiet);
+            if unquiet.front().is_none_or(|front| front.look > now) {
                 return;
             }
-            let Some(front) = settling.pop_front() else {
+            let Some(front) = unquiet.pop_front() else {
                 return;
             };
-            let until = front.fence.last_raised().map(|at| at + self.settle);
+            let until = front.fence.quiet_from(self.settle);
             match until.filter(|until| *until > now) {
-                Some(look) => settling.push_back(Settling {
+                Some(look) => unquiet.push_back(Unquiet {
                     look,
                     fence: front.fence,
                 }),
                 None => {
                     front.fence.queued.store(false, Ordering::Relaxed);
+                    self.unquiet_count.store(unquiet.len(), Ordering::Relaxed);
                     // The last holder's drop reaches into the map: not under this lock.
-                    drop(settling);
+                    drop(unquiet);
                     drop(front);
                 }
             }
@@ -155,19 +183,20 @@ impl Fences {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.release_settled();
+        self.release_quiet();
         self.by_scope.len()
     }
 
-    fn keep_while_settling(&self, fence: &Arc<HeldFence>, now: Instant) {
-        let mut settling = lock(&self.settling);
+    fn keep_until(&self, fence: &Arc<HeldFence>, look: Instant) {
+        let mut unquiet = lock(&self.unquiet);
         if !fence.queued.swap(true, Ordering::Relaxed) {
-            settling.push_back(Settling {
-                look: now + self.settle,
+            unquiet.push_back(Unquiet {
+                look,
                 fence: Arc::clone(fence),
             });
+            self.unquiet_count.store(unquiet.len(), Ordering::Relaxed);
         }
-        drop(settling);
-        self.release_settled();
+        drop(unquiet);
+        self.release_quiet();
     }
 }

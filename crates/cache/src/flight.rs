@@ -8,16 +8,32 @@ use std::{
 
 use crate::{
     entry::Guards,
-    sync::{Mutex, lock},
+    level2::Trust,
+    sync::{AtomicU8, Mutex, Ordering, lock},
 };
 
 /// One load and the readers that wait for it.
 pub(crate) struct Flight<T> {
     /// The fences as they stood when the load began. A reader joins only while they stand.
     pub(crate) guards: Guards,
+    /// The partition of level 2 and its epoch when the flight was made; `None` without a level 2.
+    pub(crate) trust: Option<Trust>,
+    stage: AtomicU8,
     state: Mutex<State<T>>,
     /// The load that those who waited here share when this one has brought them nothing.
     successor: Mutex<Option<Arc<Flight<T>>>>,
+}
+
+/// Who may still join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// Everybody: neither level 2 nor the origin has been asked yet.
+    Boarding,
+    /// Those who can tell that nothing has been invalidated since it was asked.
+    Departed,
+    /// Nobody: something may have changed since that no fence tells of.
+    Sealed,
 }
 
 enum State<T> {
@@ -27,12 +43,34 @@ enum State<T> {
 }
 
 impl<T> Flight<T> {
-    pub(crate) fn new(guards: Guards) -> Self {
+    pub(crate) fn new(guards: Guards, trust: Option<Trust>) -> Self {
         Self {
             guards,
+            trust,
+            stage: AtomicU8::new(Stage::Boarding as u8),
             state: Mutex::new(State::Airborne(Vec::new())),
             successor: Mutex::new(None),
         }
+    }
+
+    /// Whether a reader that begins now may wait for this flight, as far as what other processes
+    /// have changed is concerned. `near` says that the reader trusts what this process has heard.
+    pub(crate) fn is_open(&self, near: bool) -> bool {
+        // Pairs with `enter`: who sees it boarding comes before anybody was asked.
+        let stage = self.stage.load(Ordering::SeqCst);
+        if stage == Stage::Boarding as u8 {
+            return true;
+        }
+        stage == Stage::Departed as u8
+            && self
+                .trust
+                .as_ref()
+                .is_none_or(|trust| near && trust.stands())
+    }
+
+    /// To be called before level 2 or the origin is asked.
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::SeqCst);
     }
 
     /// The flight that follows this one, for all who waited: `begin` gives it to the first who

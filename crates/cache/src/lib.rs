@@ -47,18 +47,33 @@ mod entry;
 mod fence;
 mod fences;
 mod flight;
+mod hold;
 mod l1;
+#[cfg(feature = "redis")]
+mod level2;
+#[cfg(not(feature = "redis"))]
+#[path = "no_level2.rs"]
+mod level2;
 mod map;
 mod statistics;
 mod sync;
+mod token;
 mod turn;
+mod unconfirmed;
 
 #[cfg(all(test, vacancy_loom))]
 mod model;
 
 pub use answer::{Answer, Source};
 pub use builder::Builder;
-pub use cache::{Cache, Key};
+pub use cache::{Admission, Cache, Key, Nearest};
 pub use cover::{Cover, Scope, Span};
-pub use statistics::Statistics;
-pub use turn::{Follower, Landing, Retry, Ticket, Turn};
+pub use hold::Hold;
+#[cfg(all(feature = "redis", vacancy_simulation))]
+pub use level2::simulation;
+#[cfg(feature = "redis")]
+pub use level2::{Consistency, InvalidUrl, Redis, RedisUrl, SharedKey};
+pub use statistics::{Level2Statistics, Statistics};
+pub use token::{InvalidToken, Token};
+pub use turn::{Follower, Landing, Load, Look, Retry, Ticket, Turn};
+pub use unconfirmed::Unconfirmed;

@@ -13,7 +13,12 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    #[cfg(feature = "redis")]
+    pub(crate) fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -27,6 +32,7 @@ pub(crate) struct Counters {
     pub(crate) lost: Counter,
     pub(crate) fenced: Counter,
     pub(crate) expired: Counter,
+    pub(crate) doubted: Counter,
     pub(crate) born_invalid: Counter,
     pub(crate) unkept: Counter,
     pub(crate) brought_forward: Counter,
@@ -35,7 +41,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn snapshot(&self, (entries, weight): (u64, u64), fences: u64) -> Statistics {
+    pub(crate) fn snapshot(
+        &self,
+        (entries, weight): (u64, u64),
+        fences: u64,
+        level2: Level2Statistics,
+    ) -> Statistics {
         Statistics {
             hits: self.hits.get(),
             loads: self.loads.get(),
@@ -44,6 +55,7 @@ impl Counters {
             lost: self.lost.get(),
             fenced: self.fenced.get(),
             expired: self.expired.get(),
+            doubted: self.doubted.get(),
             born_invalid: self.born_invalid.get(),
             unkept: self.unkept.get(),
             brought_forward: self.brought_forward.get(),
@@ -52,6 +64,7 @@ impl Counters {
             entries,
             weight,
             fences,
+            level2,
         }
     }
 }
@@ -65,7 +78,7 @@ impl Counters {
 pub struct Statistics {
     /// Turns answered by level 1.
     pub hits: u64,
-    /// Loads begun.
+    /// Loads of the origin begun.
     pub loads: u64,
     /// Turns that joined a load under way.
     pub coalesced: u64,
@@ -77,6 +90,9 @@ pub struct Statistics {
     pub fenced: u64,
     /// Entries found but not served, because they were older than the time to live.
     pub expired: u64,
+    /// Entries found but not served, because this process could not be sure to have heard of what
+    /// others invalidated: its lease had run out, or it had missed something.
+    pub doubted: u64,
     /// Loads that an invalidation overtook: served to who had asked before it, kept for nobody.
     pub born_invalid: u64,
     /// Loads that were not kept, because they began within the settle time of an invalidation.
@@ -93,13 +109,62 @@ pub struct Statistics {
     pub weight: u64,
     /// Fences held now.
     pub fences: u64,
+    /// The level that processes share; all zero without one.
+    pub level2: Level2Statistics,
+}
+
+/// What a cache has done with the level that processes share. Counts since it was built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Level2Statistics {
+    /// Turns answered by level 2.
+    pub hits: u64,
+    /// Turns for which it had nothing.
+    pub misses: u64,
+    /// Entries found there but not served, because an invalidation had reached them, or the fences
+    /// they were loaded under were gone.
+    pub fenced: u64,
+    /// Entries found there but not served, because they were older than the time to live.
+    pub expired: u64,
+    /// Entries that could not be read: corrupt, of another format, or of another key.
+    pub unreadable: u64,
+    /// Values that were not written, and entries that were not read, because they were too large.
+    pub oversized: u64,
+    /// Turns that found a hold: loaded, kept for nobody, shared with nobody.
+    pub held: u64,
+    /// Turns for which it was not asked, because it had not answered lately.
+    pub bypassed: u64,
+    /// Calls of Redis that failed or took too long, of any kind.
+    pub errors: u64,
+    /// Values written.
+    pub written: u64,
+    /// Values that were not written because too many were on their way.
+    pub unwritten: u64,
+    /// Script calls that Redis confirmed to have raised fences.
+    pub raises: u64,
+    /// Invalidations that Redis has confirmed.
+    pub confirmed: u64,
+    /// Invalidations that Redis has not confirmed yet, now.
+    pub pending: u64,
+    /// Times a caller was told that its invalidations were not confirmed in time.
+    pub unconfirmed: u64,
+    /// Notices of other processes that were applied.
+    pub notices: u64,
+    /// Times notices were found missing, so that level 1 was given up.
+    pub gaps: u64,
+    /// Times another incarnation was met: Redis was restarted, flushed, or failed over.
+    pub incarnations: u64,
+    /// Leases obtained or renewed.
+    pub leases: u64,
+    /// Releases that no longer found their hold.
+    pub lost_holds: u64,
 }
 
 impl Statistics {
     /// Turns that level 1 could not answer.
     #[must_use]
     pub fn misses(&self) -> u64 {
-        self.loads + self.coalesced
+        self.loads + self.coalesced + self.level2.hits
     }
 
     /// The share of turns that level 1 answered, between 0 and 1; 0 before the first.

@@ -7,13 +7,13 @@
 #[cfg(not(all(test, vacancy_loom)))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 #[cfg(all(test, vacancy_loom))]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 /// Locks, and takes the state as it is when a holder panicked: every critical section in this

@@ -1,15 +1,20 @@
 //! The settings of a slots cache.
 
-use std::{fmt, num::NonZeroU64, time::Duration};
+use std::{
+    fmt,
+    num::{NonZeroU64, NonZeroUsize},
+    time::Duration,
+};
 
 use vacancy_cache::Cache;
 
 use crate::{
     affected::MAX_BUSY_SPAN,
+    day_slots::DaySlots,
+    hold::Holds,
     key::DayKey,
     overlay::Overlay,
     rules::{Directory, NoDirectory},
-    slot::Slot,
     slots_cache::{Inner, MissingEventType, SlotsCache},
     source::SlotSource,
 };
@@ -25,6 +30,10 @@ pub struct SlotsCacheBuilder {
     source_time_out: Duration,
     longest_span: Duration,
     missing_event_type: MissingEventType,
+    hold_time: Duration,
+    max_loads: NonZeroUsize,
+    #[cfg(feature = "redis")]
+    redis: Option<vacancy_cache::Redis>,
 }
 
 impl SlotsCacheBuilder {
@@ -38,6 +47,10 @@ impl SlotsCacheBuilder {
             source_time_out: Duration::from_secs(10),
             longest_span: MAX_BUSY_SPAN,
             missing_event_type: MissingEventType::default(),
+            hold_time: Duration::from_secs(30),
+            max_loads: const { NonZeroUsize::new(16).unwrap() },
+            #[cfg(feature = "redis")]
+            redis: None,
         }
     }
 
@@ -97,20 +110,52 @@ impl SlotsCacheBuilder {
         self
     }
 
+    /// How long a [hold](SlotsCache::hold) lasts that nothing releases. Default 30 s, at most a day. It has to
+    /// be longer than a booking's transaction can take.
+    pub fn hold_time(mut self, time: Duration) -> Self {
+        self.hold_time = time.min(Duration::from_secs(24 * 3600));
+        self
+    }
+
+    /// How many calls of the source may run at a time. Default 16. Further ones wait for their turn, within
+    /// the [`source_time_out`](Self::source_time_out), and readers of the same days join them while they wait.
+    pub fn max_loads(mut self, loads: NonZeroUsize) -> Self {
+        self.max_loads = loads;
+        self
+    }
+
+    /// Shares answers with other processes through Redis, and hears from them what they invalidate.
+    ///
+    /// What holds then, and what becomes of it when Redis fails, is told at
+    /// [`SlotsCache`](SlotsCache#with-redis).
+    #[cfg(feature = "redis")]
+    pub fn redis(mut self, redis: impl Into<vacancy_cache::Redis>) -> Self {
+        self.redis = Some(redis.into());
+        self
+    }
+
     /// The cache.
     #[must_use]
     pub fn build(self) -> SlotsCache {
         let days = Cache::builder()
+            .max_loads(self.max_loads)
             .ttl(self.ttl)
             .settle_time(self.source_lag)
-            .max_weight(self.memory, weigh)
-            .build();
+            .max_weight(self.memory, weigh);
+        #[cfg(feature = "redis")]
+        let days = match self.redis {
+            Some(redis) => days.redis(redis),
+            None => days,
+        };
+        let days = days.build();
         SlotsCache::new(Inner {
             source: self.source,
             directory: self.directory,
             days,
             // A load under way when the lag is over still needs to be corrected when it ends.
             overlay: Overlay::new(self.source_time_out),
+            holds: Holds::default(),
+            hold_time: self.hold_time,
             source_lag: self.source_lag,
             source_time_out: self.source_time_out,
             longest_span: self.longest_span,
@@ -119,11 +164,8 @@ impl SlotsCacheBuilder {
     }
 }
 
-/// Bytes of an entry, roughly: what it points to is counted, what it shares is not.
-fn weigh(_: &DayKey, slots: &Vec<Slot>) -> u32 {
-    let resources: usize = slots.iter().map(|slot| slot.resources.len()).sum();
-    let bytes = 256 + slots.capacity() * size_of::<Slot>() + resources * 16;
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+fn weigh(_: &DayKey, slots: &DaySlots) -> u32 {
+    u32::try_from(slots.weight()).unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for SlotsCacheBuilder {

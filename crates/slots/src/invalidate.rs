@@ -9,8 +9,8 @@ use vacancy_dispatch::{
 };
 
 use crate::{
-    appointment::Appointment,
     events::{AppointmentBooked, AppointmentCancelled, AppointmentRescheduled},
+    hold::BookingEvent,
     slots_cache::SlotsCache,
 };
 
@@ -20,7 +20,10 @@ use crate::{
 ///
 /// - `slots.fence`, inline: raises the fences and notes what is booked. When `dispatch` has returned,
 ///   no read in this process gives an answer from before.
-/// - `slots.invalidate`, in a lane: logs and counts what was done.
+/// - `slots.invalidate`, in a lane: waits until Redis, if there is one, has confirmed it, and in strict
+///   consistency every process; logs and counts. Where that takes too long its outcome is a dead letter
+///   with [`Unconfirmed`](vacancy_cache::Unconfirmed); the invalidation itself is kept, and tried until it is
+///   confirmed. The booking waits for none of this.
 ///
 /// Register it before other inline listeners. What any other listener does, or fails to do, makes no
 /// difference to it.
@@ -30,8 +33,9 @@ use crate::{
 /// `Invalidating cache for booked appointment` (`rescheduled`, `cancelled`) and `Cache invalidation
 /// complete` at `info`, with `total_keys`, the pairs of scope and span that the event names, and
 /// `keys_deleted`, those that are out of service. `No event type ID found` at `warn`, and `Cache
-/// invalidation failed (non-critical)` where the [`Directory`](crate::Directory) panicked: every
-/// answer of the tenant near the appointment is then out of service. Counters
+/// invalidation failed (non-critical)` where it was not confirmed in time, or where the
+/// [`Directory`](crate::Directory) panicked: every answer of the tenant near the appointment is then out
+/// of service. Counters
 /// `cache_invalidation_attempts_total`, `cache_invalidation_missing_event_type_total` and
 /// `cache_invalidation_failed_total`, and the histogram `cache_invalidation_duration_seconds` from
 /// acceptance to completion, by `event`.
@@ -96,8 +100,7 @@ impl InlineListener<AppointmentCancelled> for RaiseFences {
 impl Listener<AppointmentBooked> for InvalidateSlotsCache {
     async fn handle(&self, event: &AppointmentBooked) -> Result<(), BoxError> {
         let line = "Invalidating cache for booked appointment";
-        self.report::<AppointmentBooked>(line, &[&event.appointment]);
-        Ok(())
+        self.confirm(line, event).await
     }
 
     fn name(&self) -> Cow<'static, str> {
@@ -108,8 +111,7 @@ impl Listener<AppointmentBooked> for InvalidateSlotsCache {
 impl Listener<AppointmentRescheduled> for InvalidateSlotsCache {
     async fn handle(&self, event: &AppointmentRescheduled) -> Result<(), BoxError> {
         let line = "Invalidating cache for rescheduled appointment";
-        self.report::<AppointmentRescheduled>(line, &[&event.previous, &event.appointment]);
-        Ok(())
+        self.confirm(line, event).await
     }
 
     fn name(&self) -> Cow<'static, str> {
@@ -120,8 +122,7 @@ impl Listener<AppointmentRescheduled> for InvalidateSlotsCache {
 impl Listener<AppointmentCancelled> for InvalidateSlotsCache {
     async fn handle(&self, event: &AppointmentCancelled) -> Result<(), BoxError> {
         let line = "Invalidating cache for cancelled appointment";
-        self.report::<AppointmentCancelled>(line, &[&event.appointment]);
-        Ok(())
+        self.confirm(line, event).await
     }
 
     fn name(&self) -> Cow<'static, str> {
@@ -133,8 +134,13 @@ const FENCE: &str = "slots.fence";
 const INVALIDATE: &str = "slots.invalidate";
 
 impl InvalidateSlotsCache {
-    /// Logs and counts, away from the task that booked.
-    fn report<E: Event>(&self, line: &str, appointments: &[&Appointment]) {
+    /// Logs, waits for the confirmation, and counts, away from the task that booked.
+    async fn confirm<E: Event + BookingEvent>(
+        &self,
+        line: &str,
+        event: &E,
+    ) -> Result<(), BoxError> {
+        let appointments = event.appointments();
         counter!("cache_invalidation_attempts_total", "event" => E::NAME).increment(1);
         if appointments
             .iter()
@@ -148,21 +154,37 @@ impl InvalidateSlotsCache {
             .iter()
             .all(|appointment| self.slots.skips(appointment))
         {
-            return;
+            return Ok(());
         }
         info!(event = E::NAME, "{line}");
-        // Every fence was raised before this event reached a lane.
-        let total = self.slots.named(appointments);
+        let total = self.slots.named(&appointments);
+        // The limit counts from the dispatch, so that a queue of bookings waits for one time-out of
+        // Redis, and not one after the other.
+        let elapsed =
+            || Delivery::current().and_then(|delivery| delivery.accepted_at().elapsed().ok());
+        for appointment in appointments {
+            let confirmed = self.slots.confirmed_since(&appointment.tenant, elapsed());
+            if let Err(unconfirmed) = confirmed.await {
+                counter!("cache_invalidation_failed_total", "event" => E::NAME).increment(1);
+                warn!(
+                    event = E::NAME,
+                    reason = %unconfirmed,
+                    "Cache invalidation failed (non-critical)"
+                );
+                return Err(unconfirmed.into());
+            }
+        }
+        // Every fence was raised here before this event reached a lane.
         info!(
             event = E::NAME,
             keys_deleted = total,
             total_keys = total,
             "Cache invalidation complete"
         );
-        let accepted = Delivery::current().map(|delivery| delivery.accepted_at());
-        if let Some(taken) = accepted.and_then(|at| at.elapsed().ok()) {
+        if let Some(taken) = elapsed() {
             histogram!("cache_invalidation_duration_seconds", "event" => E::NAME)
                 .record(taken.as_secs_f64());
         }
+        Ok(())
     }
 }

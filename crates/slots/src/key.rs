@@ -130,6 +130,17 @@ impl DayKey {
     }
 }
 
+#[cfg(feature = "redis")]
+impl vacancy_cache::SharedKey for DayKey {
+    fn tenant(&self) -> &str {
+        Self::tenant(self).as_str()
+    }
+
+    fn name(&self) -> String {
+        self.to_slots_key().to_string()
+    }
+}
+
 impl PartialEq for DayKey {
     fn eq(&self, other: &Self) -> bool {
         self.date == other.date

@@ -57,7 +57,9 @@
 mod affected;
 mod appointment;
 mod builder;
+mod day_slots;
 mod events;
+mod hold;
 mod ids;
 mod interval;
 mod invalidate;
@@ -77,6 +79,7 @@ pub use affected::{MAX_BUSY_SPAN, MAX_BUSY_SPANS, answer_span, busy_spans};
 pub use appointment::{Appointment, Buffers, InvalidAppointment, Revision};
 pub use builder::SlotsCacheBuilder;
 pub use events::{AppointmentBooked, AppointmentCancelled, AppointmentRescheduled};
+pub use hold::{BookingEvent, SlotsHold};
 pub use ids::{
     AppointmentId, AppointmentKind, BranchId, BranchKind, EventTypeId, EventTypeKind, Id, IdKind,
     InvalidId, MAX_ID_BYTES, ResourceId, ResourceKind, TenantId, TenantKind,

@@ -4,7 +4,9 @@ use std::{ops::Deref, time::Duration};
 
 use vacancy_cache::{Answer, Source};
 
-use crate::{local_day::LocalDay, query::SlotsQuery, slot::Slot, slots_cache::Inner};
+use crate::{
+    day_slots::DaySlots, local_day::LocalDay, query::SlotsQuery, slot::Slot, slots_cache::Inner,
+};
 
 /// The open slots of a window, by their start. Dereferences to a slice of [`Slot`]s.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +77,7 @@ impl Inner {
         &self,
         query: &SlotsQuery,
         days: &[LocalDay],
-        answers: Vec<Answer<Vec<Slot>>>,
+        answers: Vec<Answer<DaySlots>>,
     ) -> OpenSlots {
         let rules = match self.overlay.is_empty() {
             true => None,

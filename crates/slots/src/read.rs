@@ -3,10 +3,11 @@
 use std::iter;
 
 use tokio::time::timeout;
-use vacancy_cache::{Answer, Follower, Landing, Retry, Ticket, Turn};
+use vacancy_cache::{Answer, Follower, Landing, Load, Look, Nearest, Retry, Ticket, Turn};
 
 use crate::{
     affected::answer_span,
+    day_slots::DaySlots,
     interval::Interval,
     key::DayKey,
     local_day::LocalDay,
@@ -17,42 +18,54 @@ use crate::{
     source::{SlotsRequest, SourceError, SourceTimedOut},
 };
 
-type Day = Answer<Vec<Slot>>;
+type Day = Answer<DaySlots>;
 
 /// One read. Days are numbered in the order of the window.
 pub(crate) struct Read<'a> {
     cache: &'a Inner,
+    nearest: Nearest,
     days: &'a [LocalDay],
     keys: Vec<DayKey>,
 }
 
 /// A day this read has to load.
-struct Load {
+struct Missing {
     day: usize,
-    ticket: Ticket<DayKey, Vec<Slot>, SourceError>,
+    ticket: Ticket<DayKey, DaySlots, SourceError>,
 }
 
 /// A day that is not answered yet, and the load that brought it nothing, if there was one.
 struct Open {
     day: usize,
-    retry: Option<Retry<Vec<Slot>, SourceError>>,
+    retry: Option<Retry<DaySlots, SourceError>>,
     failed: bool,
 }
 
 struct Followed {
     day: usize,
     failed: bool,
-    follower: Follower<Vec<Slot>, SourceError>,
+    follower: Follower<DaySlots, SourceError>,
 }
 
 impl<'a> Read<'a> {
-    pub(crate) fn new(cache: &'a Inner, query: &'a SlotsQuery, days: &'a [LocalDay]) -> Self {
+    /// `nearest` says which level may answer.
+    pub(crate) fn new(
+        cache: &'a Inner,
+        query: &'a SlotsQuery,
+        days: &'a [LocalDay],
+        nearest: Nearest,
+    ) -> Self {
         let first = days.first().map(|day| DayKey::new(query, day.date()));
         let keys = first
             .iter()
             .flat_map(|first| days.iter().map(|day| first.on(day.date())))
             .collect();
-        Self { cache, days, keys }
+        Self {
+            cache,
+            nearest,
+            days,
+            keys,
+        }
     }
 
     /// The answer for each day.
@@ -67,11 +80,11 @@ impl<'a> Read<'a> {
             })
             .collect();
         while !open.is_empty() {
-            let (mut loads, mut followed) = (Vec::new(), Vec::new());
+            let (mut tickets, mut followed) = (Vec::new(), Vec::new());
             for Open { day, retry, failed } in open.drain(..) {
                 match self.begin(day, retry) {
                     Turn::Hit(answer) => answers[day] = Some(answer),
-                    Turn::Load(ticket) => loads.push(Load { day, ticket }),
+                    Turn::Load(ticket) => tickets.push(Missing { day, ticket }),
                     Turn::Follow(follower) => followed.push(Followed {
                         day,
                         failed,
@@ -80,7 +93,8 @@ impl<'a> Read<'a> {
                 }
             }
             // The own loads first: then no two reads can wait for each other.
-            for run in runs(loads) {
+            let missing = self.look(tickets, &mut answers).await;
+            for run in runs(missing) {
                 for (day, answer) in self.load(run).await? {
                     answers[day] = Some(answer);
                 }
@@ -113,8 +127,8 @@ impl<'a> Read<'a> {
     fn begin(
         &self,
         day: usize,
-        retry: Option<Retry<Vec<Slot>, SourceError>>,
-    ) -> Turn<DayKey, Vec<Slot>, SourceError> {
+        retry: Option<Retry<DaySlots, SourceError>>,
+    ) -> Turn<DayKey, DaySlots, SourceError> {
         let key = &self.keys[day];
         let covers = || {
             let rules = self.cache.rules_for(key);
@@ -125,36 +139,66 @@ impl<'a> Read<'a> {
             covers(key, rules.as_deref(), span)
         };
         match retry {
-            None => self.cache.days.begin(key, covers),
-            Some(retry) => self.cache.days.begin_again(key, covers, retry),
+            None => self.cache.days.begin(key, self.nearest, covers),
+            Some(retry) => self
+                .cache
+                .days
+                .begin_again(key, self.nearest, covers, retry),
         }
     }
 
+    /// Takes the answers that level 2 has; the rest is missing.
+    async fn look(&self, tickets: Vec<Missing>, answers: &mut [Option<Day>]) -> Vec<Missing> {
+        let (days, tickets): (Vec<_>, Vec<_>) = tickets
+            .into_iter()
+            .map(|Missing { day, ticket }| (day, ticket))
+            .unzip();
+        let mut missing = Vec::new();
+        for (day, look) in days.into_iter().zip(self.cache.days.look(tickets).await) {
+            match look {
+                Look::Found(answer) => answers[day] = Some(answer),
+                Look::Missing(ticket) => missing.push(Missing { day, ticket }),
+            }
+        }
+        missing
+    }
+
     /// Loads neighbouring days with one call.
-    async fn load(&self, run: Vec<Load>) -> Result<Vec<(usize, Day)>, SourceError> {
+    async fn load(&self, run: Vec<Missing>) -> Result<Vec<(usize, Day)>, SourceError> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return Ok(Vec::new());
         };
         let request = SlotsRequest::new(&self.keys[first.day], &self.keys[last.day]);
+        // The wait for its turn counts, so that a source which is too slow for all is told from one
+        // that is free.
         let limit = self.cache.source_time_out;
-        let loaded = timeout(limit, self.cache.source.slots(&request)).await;
-        let mut slots =
-            match loaded.unwrap_or_else(|_| Err(SourceError::new(SourceTimedOut { limit }))) {
-                Ok(slots) => slots,
-                Err(error) => {
-                    run.into_iter()
-                        .for_each(|load| load.ticket.fail(error.clone()));
-                    return Err(error);
-                }
-            };
-        slots.sort_by_key(|slot| slot.interval);
-        let fill = |Load { day, ticket }| {
-            (
-                day,
-                ticket.fill(starting_in(&slots, self.days[day].interval())),
-            )
+        let mut loads: Vec<(usize, Load<_, _, _>)> = Vec::with_capacity(run.len());
+        let loaded = timeout(limit, async {
+            let _admission = self.cache.days.admission().await;
+            loads.extend(
+                run.into_iter()
+                    .map(|Missing { day, ticket }| (day, ticket.depart())),
+            );
+            self.cache.source.slots(&request).await
+        });
+        let mut slots = match loaded
+            .await
+            .unwrap_or_else(|_| Err(SourceError::new(SourceTimedOut { limit })))
+        {
+            Ok(slots) => slots,
+            Err(error) => {
+                loads
+                    .into_iter()
+                    .for_each(|(_, load)| load.fail(error.clone()));
+                return Err(error);
+            }
         };
-        Ok(run.into_iter().map(fill).collect())
+        slots.sort_by_key(|slot| slot.interval);
+        let fill = |(day, load): (usize, Load<_, _, _>)| {
+            let slots = starting_in(&slots, self.days[day].interval());
+            (day, load.fill(DaySlots::new(slots)))
+        };
+        Ok(loads.into_iter().map(fill).collect())
     }
 }
 
@@ -167,9 +211,9 @@ fn starting_in(slots: &[Slot], day: Option<Interval>) -> Vec<Slot> {
 }
 
 /// Splits into runs of neighbouring days.
-fn runs(loads: Vec<Load>) -> Vec<Vec<Load>> {
-    let mut runs: Vec<Vec<Load>> = Vec::new();
-    for load in loads {
+fn runs(missing: Vec<Missing>) -> Vec<Vec<Missing>> {
+    let mut runs: Vec<Vec<Missing>> = Vec::new();
+    for load in missing {
         match runs.last_mut() {
             Some(run) if run.last().is_some_and(|last| last.day + 1 == load.day) => run.push(load),
             _ => runs.push(vec![load]),

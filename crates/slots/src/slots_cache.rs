@@ -10,14 +10,16 @@ use std::{
 use metrics::counter;
 use tokio::time::Instant;
 use tracing::warn;
-use vacancy_cache::{Cache, Scope, Span, Statistics};
+use vacancy_cache::{Cache, Cover, Hold, Nearest, Scope, Span, Statistics, Token, Unconfirmed};
 use vacancy_dispatch::Event;
 
 use crate::{
     affected::busy_spans,
     appointment::Appointment,
     builder::SlotsCacheBuilder,
+    day_slots::DaySlots,
     events::{AppointmentBooked, AppointmentCancelled, AppointmentRescheduled},
+    hold::{BookingEvent, Holds, SlotsHold},
     ids::TenantId,
     interval::Interval,
     key::DayKey,
@@ -27,7 +29,6 @@ use crate::{
     read::Read,
     rules::{Directory, EventTypeRules},
     scopes::{Target, of_appointment, tenant_scope},
-    slot::Slot,
     source::{SlotSource, SourceError},
 };
 
@@ -73,8 +74,10 @@ pub struct SlotsCache(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) source: Box<dyn SlotSource>,
     pub(crate) directory: Box<dyn Directory>,
-    pub(crate) days: Cache<DayKey, Vec<Slot>, SourceError>,
+    pub(crate) days: Cache<DayKey, DaySlots, SourceError>,
     pub(crate) overlay: Overlay,
+    pub(crate) holds: Holds,
+    pub(crate) hold_time: Duration,
     pub(crate) source_lag: Duration,
     pub(crate) source_time_out: Duration,
     pub(crate) longest_span: Duration,
@@ -137,8 +140,46 @@ impl SlotsCache {
     /// [`OpenError::Source`] when a day is missing that the source does not give; for a day that
     /// another reader was loading, only when it fails a second time.
     pub async fn open(&self, query: &SlotsQuery) -> Result<OpenSlots, OpenError> {
+        self.open_from(query, Nearest::Level1).await
+    }
+
+    /// Gives the slots that start in the window of `query`, no older than `token`.
+    ///
+    /// For a client that has booked in another process and brings the token of that booking: see
+    /// [`confirmed`](Self::confirmed). Costs nothing when this process has heard as much, and else a round
+    /// trip to Redis.
+    ///
+    /// # Consistency
+    ///
+    /// As for [`open`](Self::open); besides, no answer is from before the invalidations that were confirmed
+    /// with the token.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`open`](Self::open).
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn open_at_least(
+        &self,
+        query: &SlotsQuery,
+        token: &Token,
+    ) -> Result<OpenSlots, OpenError> {
+        let nearest = match self.0.days.has_heard(token) {
+            true => Nearest::Level1,
+            false => Nearest::Level2,
+        };
+        self.open_from(query, nearest).await
+    }
+
+    async fn open_from(
+        &self,
+        query: &SlotsQuery,
+        nearest: Nearest,
+    ) -> Result<OpenSlots, OpenError> {
         let days = query.days()?;
-        let read = Read::new(&self.0, query, &days);
+        let read = Read::new(&self.0, query, &days, nearest);
         let answers = read.answers().await?;
         Ok(self.0.assemble(query, &days, answers))
     }
@@ -178,6 +219,84 @@ impl SlotsCache {
         self.0.raise(&scopes, &[when.map_or(Span::ALL, span_of)]);
     }
 
+    /// Waits until all that was dispatched or invalidated before for `tenant` is confirmed by Redis, and in
+    /// strict consistency by every process. Without Redis it is confirmed at once.
+    ///
+    /// [`InvalidateSlotsCache`](crate::InvalidateSlotsCache) does this in its lane; call it for the token, which
+    /// [`open_at_least`](Self::open_at_least) takes in another process.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: waiting changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Unconfirmed`] when it takes longer than Redis was given.
+    pub async fn confirmed(&self, tenant: &TenantId) -> Result<Token, Unconfirmed> {
+        self.0.days.confirmed(tenant.as_str(), None).await
+    }
+
+    /// As [`confirmed`](Self::confirmed), with a limit that has been running for `elapsed`.
+    pub(crate) async fn confirmed_since(
+        &self,
+        tenant: &TenantId,
+        elapsed: Option<Duration>,
+    ) -> Result<Token, Unconfirmed> {
+        self.0.days.confirmed(tenant.as_str(), elapsed).await
+    }
+
+    /// Takes the slots that `event` changes out of service before the booking is committed.
+    ///
+    /// Take the hold, commit, dispatch the event: then no reader is offered what the commit has taken,
+    /// not even between the commit and the dispatch, nor if this process dies there. The hold lasts for the
+    /// [`hold_time`](SlotsCacheBuilder::hold_time), which has to be longer than the transaction can take.
+    /// Without a hold, answers from before the commit may be served until the dispatch.
+    ///
+    /// # Consistency
+    ///
+    /// When it has returned, no call of [`open`](Self::open) that begins after the commit gives an answer from
+    /// before it: in this process; in all that share a Redis, in strict consistency; within the lease in
+    /// bounded consistency.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may leave a hold, which ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Unconfirmed`] when Redis, or in strict consistency a process, does not confirm it in time. Nothing is
+    /// held then. Whether to book all the same is the application's choice: refuse, or commit and dispatch as
+    /// without a hold, which leaves answers in other processes that are stale until Redis is back, for the
+    /// time to live at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use vacancy_dispatch::Bus;
+    /// # use vacancy_slots::{AppointmentBooked, SlotsCache};
+    /// # async fn commit(_: &AppointmentBooked) -> Result<(), std::io::Error> { Ok(()) }
+    /// # async fn book(slots: SlotsCache, bus: Bus, booked: AppointmentBooked) -> Result<(), Box<dyn std::error::Error>> {
+    /// let hold = slots.hold(&booked).await?;
+    /// if let Err(error) = commit(&booked).await {
+    ///     hold.abandon(); // rolled back for certain
+    ///     return Err(error.into());
+    /// }
+    /// bus.dispatch(booked); // releases the hold
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn hold(&self, event: &impl BookingEvent) -> Result<SlotsHold, Unconfirmed> {
+        let covers = covers_of(&self.0.changes(&event.appointments()));
+        let hold = self.0.days.hold(&covers, self.0.hold_time).await?;
+        self.0.holds.add(hold.clone());
+        Ok(SlotsHold::new(self.clone(), hold))
+    }
+
+    pub(crate) fn abandon(&self, hold: &Hold) {
+        self.0.holds.remove(hold);
+        self.0.days.release(hold);
+    }
+
     /// What the cache of days has done so far, and what it holds. A turn is one day of one read.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -185,40 +304,34 @@ impl SlotsCache {
     }
 
     pub(crate) fn booked(&self, event: &AppointmentBooked) {
-        if self.0.skips(&event.appointment) {
-            return;
+        let changes = self.0.changes(&event.appointments());
+        if let [booked] = &*changes {
+            self.0
+                .overlay
+                .book(&booked.appointment, self.0.source_knows());
         }
-        let change = self.0.change(&event.appointment);
-        self.0
-            .overlay
-            .book(&change.appointment, self.0.source_knows());
-        self.0.apply::<AppointmentBooked>(&[change]);
+        self.0.apply::<AppointmentBooked>(&changes);
     }
 
     pub(crate) fn rescheduled(&self, event: &AppointmentRescheduled) {
-        if self.0.skips(&event.appointment) && self.0.skips(&event.previous) {
-            return;
+        let changes = self.0.changes(&event.appointments());
+        if let [before, after] = &*changes {
+            let source_knows = self.0.source_knows();
+            self.0
+                .overlay
+                .reschedule(&before.appointment, &after.appointment, source_knows);
         }
-        let (before, after) = (
-            self.0.change(&event.previous),
-            self.0.change(&event.appointment),
-        );
-        let source_knows = self.0.source_knows();
-        self.0
-            .overlay
-            .reschedule(&before.appointment, &after.appointment, source_knows);
-        self.0.apply::<AppointmentRescheduled>(&[before, after]);
+        self.0.apply::<AppointmentRescheduled>(&changes);
     }
 
     pub(crate) fn cancelled(&self, event: &AppointmentCancelled) {
-        if self.0.skips(&event.appointment) {
-            return;
+        let changes = self.0.changes(&event.appointments());
+        if let [freed] = &*changes {
+            self.0
+                .overlay
+                .free(&freed.appointment, self.0.source_knows());
         }
-        let change = self.0.change(&event.appointment);
-        self.0
-            .overlay
-            .free(&change.appointment, self.0.source_knows());
-        self.0.apply::<AppointmentCancelled>(&[change]);
+        self.0.apply::<AppointmentCancelled>(&changes);
     }
 
     /// How many pairs of scope and span the appointments' change names; none when it is skipped.
@@ -252,6 +365,20 @@ impl Inner {
 
     fn skips(&self, appointment: &Appointment) -> bool {
         appointment.event_type.is_none() && self.missing_event_type == MissingEventType::Skip
+    }
+
+    /// What the appointments' change reaches; nothing when all of them are skipped.
+    fn changes(&self, appointments: &[&Appointment]) -> Vec<Change> {
+        match appointments
+            .iter()
+            .all(|appointment| self.skips(appointment))
+        {
+            true => Vec::new(),
+            false => appointments
+                .iter()
+                .map(|appointment| self.change(appointment))
+                .collect(),
+        }
     }
 
     fn change(&self, appointment: &Appointment) -> Change {
@@ -292,8 +419,11 @@ impl Inner {
     }
 
     fn apply<E: Event>(&self, changes: &[Change]) {
-        for change in changes {
-            self.raise(&change.scopes, &change.spans);
+        match self.held(changes) {
+            Some(hold) => self.days.release(&hold),
+            None => changes
+                .iter()
+                .for_each(|change| self.raise(&change.scopes, &change.spans)),
         }
         // After the fences: whoever takes the log lines may take his time.
         if changes.iter().any(|change| change.blind) {
@@ -306,6 +436,14 @@ impl Inner {
         }
     }
 
+    /// The hold that was taken for these changes, if any.
+    fn held(&self, changes: &[Change]) -> Option<Hold> {
+        if self.holds.is_empty() {
+            return None;
+        }
+        self.holds.take(&covers_of(changes))
+    }
+
     fn raise(&self, scopes: &[Scope], spans: &[Span]) {
         for scope in scopes {
             for span in spans {
@@ -313,6 +451,18 @@ impl Inner {
             }
         }
     }
+}
+
+fn covers_of(changes: &[Change]) -> Vec<Cover> {
+    let of = |change: &Change| {
+        let spans = |scope: &Scope| {
+            let scope = scope.clone();
+            let spans = change.spans.clone().into_iter();
+            spans.map(move |span| Cover::new(scope.clone(), span))
+        };
+        change.scopes.iter().flat_map(spans).collect::<Vec<_>>()
+    };
+    changes.iter().flat_map(of).collect()
 }
 
 fn span_of(interval: Interval) -> Span {

@@ -1,0 +1,74 @@
+//! What somebody is about to change.
+
+use std::{fmt, sync::Arc};
+
+use tokio::time::Instant;
+
+use crate::{cover::Cover, fence::HoldId};
+
+/// Spans that somebody is about to change: what is loaded for them meanwhile is kept for nobody and
+/// shared with nobody.
+///
+/// Given back with [`Cache::release`](crate::Cache::release) after the change. One that is dropped is not
+/// released, since the change may be on its way: it ends by itself, at its time. `clone` is cheap.
+#[derive(Clone)]
+#[must_use = "a hold that is not released lasts until its time is over"]
+pub struct Hold {
+    id: HoldId,
+    covers: Arc<[Cover]>,
+    until: Instant,
+}
+
+impl Hold {
+    pub(crate) fn new(id: HoldId, covers: &[Cover], until: Instant) -> Self {
+        Self {
+            id,
+            covers: covers.into(),
+            until,
+        }
+    }
+
+    /// What is held.
+    #[must_use]
+    pub fn covers(&self) -> &[Cover] {
+        &self.covers
+    }
+
+    /// When it ends by itself.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(crate) fn id(&self) -> HoldId {
+        self.id
+    }
+
+    /// What is held of each tenant.
+    #[cfg(feature = "redis")]
+    pub(crate) fn by_tenant(&self) -> Vec<Vec<&Cover>> {
+        let mut groups: Vec<Vec<&Cover>> = Vec::new();
+        for cover in &*self.covers {
+            let tenant = cover.scope.tenant();
+            let group = groups.iter_mut().find(|group| {
+                group
+                    .first()
+                    .is_some_and(|first| first.scope.tenant() == tenant)
+            });
+            match group {
+                Some(group) => group.push(cover),
+                None => groups.push(vec![cover]),
+            }
+        }
+        groups
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold")
+            .field("id", &format_args!("{:x}", self.id))
+            .field("covers", &self.covers)
+            .finish_non_exhaustive()
+    }
+}

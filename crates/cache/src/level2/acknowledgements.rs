@@ -1,0 +1,109 @@
+//! Up to where other nodes have said that they have heard.
+//!
+//! # Invariants
+//!
+//! 1. A number counts only together with its incarnation: numbers begin again in each life.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use super::store::{Incarnation, NodeId, Position};
+
+#[derive(Default)]
+pub(crate) struct Acknowledgements {
+    life: Mutex<Life>,
+    came: Notify,
+}
+
+#[derive(Default)]
+struct Life {
+    incarnation: Option<Incarnation>,
+    upto: HashMap<NodeId, u64>,
+}
+
+impl Acknowledgements {
+    pub(crate) fn take(&self, node: NodeId, upto: &Position) {
+        let mut life = self.life();
+        if life.incarnation.as_ref() != Some(&upto.incarnation) {
+            // Only one life goes on. If this one is over, its nodes wait for their leases instead.
+            life.upto.clear();
+            life.incarnation = Some(upto.incarnation.clone());
+        }
+        let known = life.upto.entry(node).or_default();
+        *known = upto.number.max(*known);
+        drop(life);
+        self.came.notify_waiters();
+    }
+
+    /// Waits until all `nodes` have acknowledged `position`.
+    pub(crate) async fn all(&self, nodes: &[(NodeId, u64)], position: &Position) {
+        loop {
+            let came = self.came.notified();
+            tokio::pin!(came);
+            // Before the look: what comes between the two must wake this.
+            came.as_mut().enable();
+            if self.missing(nodes, position).next().is_none() {
+                return;
+            }
+            came.await;
+        }
+    }
+
+    /// The nodes that have not acknowledged `position`.
+    pub(crate) fn missing(
+        &self,
+        nodes: &[(NodeId, u64)],
+        position: &Position,
+    ) -> impl Iterator<Item = (NodeId, u64)> + use<> {
+        let life = self.life();
+        let same_life = life.incarnation.as_ref() == Some(&position.incarnation);
+        let missing: Vec<_> = nodes
+            .iter()
+            .copied()
+            .filter(|(node, _)| {
+                let upto = life.upto.get(node).copied().unwrap_or(0);
+                !same_life || upto < position.number
+            })
+            .collect();
+        missing.into_iter()
+    }
+
+    /// Forgets nodes that are gone.
+    pub(crate) fn forget(&self, node: NodeId) {
+        self.life().upto.remove(&node);
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Acknowledgements;
+    use crate::level2::store::Position;
+
+    fn at(incarnation: &str, number: u64) -> Position {
+        Position {
+            incarnation: incarnation.into(),
+            number,
+        }
+    }
+
+    #[test]
+    fn a_number_of_another_life_acknowledges_nothing() {
+        let acknowledgements = Acknowledgements::default();
+        let missing = |position| acknowledgements.missing(&[(1, 5)], &position).count();
+        acknowledgements.take(1, &at("a", 9));
+        assert_eq!(missing(at("a", 9)), 0);
+        assert_eq!(missing(at("a", 10)), 1);
+        assert_eq!(missing(at("b", 1)), 1);
+        acknowledgements.take(1, &at("b", 1));
+        assert_eq!(missing(at("b", 1)), 0);
+        assert_eq!(missing(at("a", 9)), 1);
+    }
+}

@@ -1,0 +1,172 @@
+//! Carries the invalidations of this process to Redis, until it confirms them, and waits for the nodes
+//! that may still serve what is no longer true.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tracing::{info, warn};
+
+use super::{
+    clock,
+    node::{Node, Part},
+    outbox::Batch,
+    settings::Consistency,
+    store::{Deed, Item, NodeId, Position, Raised, StoreError},
+};
+
+/// The pause after the first failure in a row, and the longest one.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What Redis has confirmed and other nodes have yet to hear.
+struct Raise {
+    upto: u64,
+    at: Position,
+    nodes: Vec<(NodeId, u64)>,
+    replied: Instant,
+    /// Nothing can have been kept since the holds that it released: nobody has to hear of it.
+    covered: bool,
+}
+
+/// Carries the invalidations of one partition, for ever.
+pub(crate) async fn deliver(node: Arc<Node>, index: usize) {
+    let (raised, raises) = mpsc::unbounded_channel();
+    let send = async {
+        loop {
+            deliver_batch(&node, &node.parts[index], &raised).await;
+        }
+    };
+    tokio::join!(send, settle(&node, &node.parts[index], raises));
+}
+
+/// Carries what there is, trying again until it is confirmed.
+async fn deliver_batch(node: &Node, part: &Part, raised: &mpsc::UnboundedSender<Raise>) {
+    let mut failures = 0;
+    loop {
+        let filled = part.outbox.filled.notified();
+        let Some(batch) = part.outbox.batch() else {
+            part.recovering.store(false, Ordering::Release);
+            filled.await;
+            continue;
+        };
+        match send(node, part, &batch).await {
+            Ok(confirmed) => {
+                part.partition.set_reachable(true);
+                if failures > 0 {
+                    info!(
+                        attempts = failures + 1,
+                        "redis has confirmed what was pending"
+                    );
+                }
+                let (count, upto) = part.outbox.confirmed(&batch);
+                if part.outbox.len() == 0 {
+                    part.recovering.store(false, Ordering::Release);
+                }
+                node.counters.raises.add();
+                node.counters.confirmed.add_many(count);
+                node.counters.lost_holds.add_many(confirmed.lost_holds);
+                part.progress.reached_redis(upto, confirmed.at.clone());
+                let released = |item: &Item| matches!(item.deed, Deed::Release { .. });
+                let covered = match &batch {
+                    Batch::Items(items) => confirmed.lost_holds == 0 && items.iter().all(released),
+                    Batch::Everything => false,
+                };
+                // The other half of this task receives for ever.
+                let _ = raised.send(Raise {
+                    upto,
+                    at: confirmed.at,
+                    nodes: confirmed.nodes,
+                    replied: Instant::now(),
+                    covered,
+                });
+                return;
+            }
+            Err(error) => {
+                failures += 1;
+                node.counters.errors.add();
+                part.recovering.store(true, Ordering::Release);
+                part.partition.set_reachable(false);
+                part.partition.pulse.notify_one();
+                if failures == 1 {
+                    warn!(%error, "redis did not confirm an invalidation; it is kept and tried again");
+                }
+                let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10));
+                sleep(jittered(pause.min(LONGEST_PAUSE))).await;
+            }
+        }
+    }
+}
+
+async fn send(node: &Node, part: &Part, batch: &Batch) -> Result<Raised, StoreError> {
+    let partition = part.partition.index;
+    match batch {
+        Batch::Items(items) => {
+            let acknowledge = node.consistency == Consistency::Strict;
+            node.store.raise(partition, items, acknowledge).await
+        }
+        Batch::Everything => Ok(Raised {
+            at: node.store.rebirth(partition).await?,
+            nodes: Vec::new(),
+            lost_holds: 0,
+        }),
+    }
+}
+
+/// Waits for the nodes, raise by raise. Acknowledgements are cumulative, so this keeps up.
+async fn settle(node: &Arc<Node>, part: &Part, mut raises: mpsc::UnboundedReceiver<Raise>) {
+    while let Some(raise) = raises.recv().await {
+        if node.consistency == Consistency::Strict && !raise.covered {
+            everybody(node, part, &raise.at, &raise.nodes, raise.replied).await;
+        }
+        part.progress.reached_everybody(raise.upto);
+    }
+}
+
+/// Waits until no node can serve from its level 1 what was kept before the raise at `at`: each has
+/// acknowledged it, or its lease has run out since `replied`.
+pub(crate) async fn everybody(
+    node: &Node,
+    part: &Part,
+    at: &Position,
+    nodes: &[(NodeId, u64)],
+    replied: Instant,
+) {
+    let others: Vec<_> = nodes
+        .iter()
+        .copied()
+        .filter(|(other, _)| *other != node.id)
+        .collect();
+    let patience = node.patience();
+    let until = replied + patience;
+    let all = part.acknowledgements.all(&others, at);
+    let acknowledged = timeout(until.saturating_duration_since(Instant::now()), all).await;
+    // In a life that has only just begun, leases of the former one may run that nobody knows of.
+    let met =
+        Duration::from_nanos(clock::now().saturating_sub(part.partition.met(&at.incarnation)));
+    if met < patience {
+        sleep_until(Instant::now() + (patience - met)).await;
+    }
+    if acknowledged.is_err() {
+        for (silent, pulses) in part.acknowledgements.missing(&others, at) {
+            // If it has pulsed since, it stays: then it is alive, and has heard of this or not begun.
+            let retired = node
+                .store
+                .retire(part.partition.index, silent, pulses)
+                .await;
+            if retired.is_ok() {
+                part.acknowledgements.forget(silent);
+            }
+        }
+    }
+}
+
+/// Up to a quarter less, so that nodes which failed together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(fastrand::f64().mul_add(-0.25, 1.0))
+}

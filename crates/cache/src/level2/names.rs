@@ -1,0 +1,121 @@
+//! The names of everything in Redis.
+//!
+//! # Invariants
+//!
+//! 1. Different namespaces, partitions, tenants, scopes and entries have different names, whatever
+//!    characters they contain: each part is escaped before it is joined.
+//! 2. All keys of one partition have the same hash tag, so a cluster keeps them in one slot.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::store::EntryName;
+use crate::cover::Scope;
+
+/// All that is not plain in a part of a name.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// Names in one namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    namespace: String,
+}
+
+impl Names {
+    pub(crate) fn new(namespace: &str) -> Self {
+        Self {
+            namespace: escape(namespace),
+        }
+    }
+
+    /// The incarnation and the number of the last notice.
+    pub(crate) fn state(&self, partition: u16) -> String {
+        format!("{}state", self.prefix(partition))
+    }
+
+    /// The nodes that may hold a lease.
+    pub(crate) fn nodes(&self, partition: u16) -> String {
+        format!("{}nodes", self.prefix(partition))
+    }
+
+    pub(crate) fn fence(&self, partition: u16, scope: &Scope) -> String {
+        let (tenant, kind, id) = (scope.tenant(), scope.kind(), scope.id());
+        let prefix = self.prefix(partition);
+        format!(
+            "{prefix}f:{}:{}:{}",
+            escape(tenant),
+            escape(kind),
+            escape(id)
+        )
+    }
+
+    pub(crate) fn entry(&self, partition: u16, entry: EntryName<'_>) -> String {
+        let prefix = self.prefix(partition);
+        format!("{prefix}e:{}:{}", escape(entry.tenant), escape(entry.name))
+    }
+
+    /// The channel of notices.
+    pub(crate) fn notices(&self) -> String {
+        format!("vacancy:{}:notices", self.namespace)
+    }
+
+    /// The channel of acknowledgements.
+    pub(crate) fn acknowledgements(&self) -> String {
+        format!("vacancy:{}:acks", self.namespace)
+    }
+
+    fn prefix(&self, partition: u16) -> String {
+        format!("vacancy:{{{}:{partition}}}:", self.namespace)
+    }
+}
+
+/// The partition of a tenant: the same in every process and every release.
+pub(crate) fn partition_of(tenant: &str, partitions: u16) -> u16 {
+    if partitions == 1 {
+        return 0;
+    }
+    // FNV-1a, written out because its value is part of the layout in Redis.
+    let hash = tenant
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    // Less than `partitions`, so it fits.
+    u16::try_from(hash % u64::from(partitions)).unwrap_or(0)
+}
+
+fn escape(part: &str) -> String {
+    percent_encode(part.as_bytes(), ESCAPED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Names, partition_of};
+    use crate::{cover::Scope, level2::store::EntryName};
+
+    #[test]
+    fn names_of_different_things_differ_whatever_they_contain() {
+        let names = Names::new("salon");
+        let fence = |tenant, kind, id| names.fence(0, &Scope::new(tenant, kind, id));
+        assert_ne!(fence("a:b", "c", "d"), fence("a", "b:c", "d"));
+        assert_ne!(fence("a", "b", "c:d"), fence("a", "b:c", "d"));
+        assert_ne!(fence("a%3Ab", "c", "d"), fence("a:b", "c", "d"));
+        let entry = |tenant, name| names.entry(0, EntryName { tenant, name });
+        assert_ne!(entry("a", "b:c"), entry("a:b", "c"));
+        assert_ne!(Names::new("a}b").state(0), Names::new("a").state(0));
+    }
+
+    #[test]
+    fn a_name_cannot_break_out_of_the_hash_tag() {
+        let state = Names::new("a}{b").state(7);
+        assert_eq!(state, "vacancy:{a%7D%7Bb:7}:state");
+    }
+
+    #[test]
+    fn the_partition_of_a_tenant_is_part_of_the_layout() {
+        assert_eq!(partition_of("15", 1), 0);
+        assert_eq!(
+            ["15", "16", "salon", ""].map(|tenant| partition_of(tenant, 32)),
+            [11, 30, 10, 5]
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! How far this process has heard of what others invalidate in one partition, and until when it
+//! may rely on that.
+//!
+//! # Invariants
+//!
+//! 1. While the lease runs, every invalidation that was confirmed to its writer has raised the fences of
+//!    this process: a strict writer waits for this node's acknowledgement or for the end of the lease.
+//! 2. A lease counts from the sending of its pulse, and is granted only when all that the pulse
+//!    reported has been applied.
+//! 3. When something was missed, the epoch changes: no value and no load of the former epoch is
+//!    shared again. What begins in the new epoch looks at level 2 after all that was missed.
+//! 4. The fences of a notice are raised before its number is applied, and its number is applied before
+//!    it is acknowledged.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    clock,
+    store::{Incarnation, Notice, Position},
+};
+use crate::{fences::Fences, statistics::Counter};
+
+pub(crate) struct Partition {
+    pub(crate) index: u16,
+    /// Changes whenever something was missed.
+    epoch: AtomicU64,
+    /// Until when level 1 may be relied upon, by `clock::now`.
+    lease: AtomicU64,
+    /// Whether the server has answered lately.
+    reachable: AtomicBool,
+    heard: Mutex<Heard>,
+    /// Asks for a pulse before its time.
+    pub(crate) pulse: Notify,
+    /// An acknowledgement is due.
+    pub(crate) owes: AtomicBool,
+}
+
+#[derive(Default)]
+struct Heard {
+    /// The last notice that was applied; `None` before the first pulse, or when a notice came from a
+    /// life that no pulse has told of.
+    upto: Option<Position>,
+    /// When the incarnation was first met here.
+    met_at: u64,
+    /// A lease that waits for notices which were on their way.
+    waiting: Option<(u64, u64)>,
+    /// Whether the subscription is a new one, so that nothing can be on its way.
+    fresh_ears: bool,
+}
+
+/// What has come of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hearing {
+    /// As it should be.
+    InOrder,
+    /// Something was missed: the epoch has changed.
+    Gap,
+    /// Another incarnation was met: the epoch has changed.
+    Reborn,
+}
+
+/// A partition as it was when a flight began.
+#[derive(Clone)]
+pub(crate) struct Trust {
+    partition: Arc<Partition>,
+    epoch: u64,
+}
+
+impl Trust {
+    /// Whether all that others have invalidated by now has raised the fences here.
+    #[inline]
+    pub(crate) fn stands(&self) -> bool {
+        self.partition.lease.load(Ordering::Acquire) > clock::now() && self.is_current()
+    }
+
+    /// Whether nothing was missed since the flight began.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        // Pairs with `forget`: the epoch changes before a lease is granted in the new one.
+        self.partition.epoch.load(Ordering::Acquire) == self.epoch
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(index: u16) -> Self {
+        Self {
+            index,
+            epoch: AtomicU64::new(0),
+            lease: AtomicU64::new(0),
+            reachable: AtomicBool::new(true),
+            heard: Mutex::new(Heard::default()),
+            pulse: Notify::new(),
+            owes: AtomicBool::new(false),
+        }
+    }
+
+    /// To be taken before the flight that it is for.
+    pub(crate) fn trust(self: &Arc<Self>) -> Trust {
+        Trust {
+            epoch: self.epoch.load(Ordering::Acquire),
+            partition: Arc::clone(self),
+        }
+    }
+
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.reachable.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_reachable(&self, reachable: bool) {
+        self.reachable.store(reachable, Ordering::Relaxed);
+    }
+
+    /// Whether the lease has not run out.
+    pub(crate) fn is_leased(&self) -> bool {
+        self.lease.load(Ordering::Acquire) > clock::now()
+    }
+
+    /// The last notice that was applied.
+    pub(crate) fn upto(&self) -> Option<Position> {
+        self.heard().upto.clone()
+    }
+
+    /// Whether all up to `position` has been applied.
+    pub(crate) fn has_heard(&self, position: &Position) -> bool {
+        self.heard().upto.as_ref().is_some_and(|upto| {
+            upto.incarnation == position.incarnation && upto.number >= position.number
+        })
+    }
+
+    /// When this node first met `incarnation`, by `clock::now`: now, if it has not yet.
+    pub(crate) fn met(&self, incarnation: &Incarnation) -> u64 {
+        let heard = self.heard();
+        match &heard.upto {
+            Some(upto) if upto.incarnation == *incarnation => heard.met_at,
+            _ => clock::now(),
+        }
+    }
+
+    /// The subscription has been confirmed: what was said before it will not be heard any more.
+    pub(crate) fn listens_anew(&self) {
+        self.heard().fresh_ears = true;
+        self.pulse.notify_one();
+    }
+
+    /// Applies a notice. The lease is granted that waited for it.
+    pub(crate) fn hear(
+        &self,
+        notice: &Notice,
+        own: bool,
+        fences: &Fences,
+        applied: &Counter,
+    ) -> Hearing {
+        let mut heard = self.heard();
+        let Some(upto) = heard
+            .upto
+            .as_mut()
+            .filter(|upto| upto.incarnation == notice.at.incarnation)
+        else {
+            // Perhaps of a life that is over: only a pulse tells.
+            heard.upto = None;
+            self.forget(&mut heard);
+            self.pulse.notify_one();
+            return Hearing::Reborn;
+        };
+        if notice.at.number <= upto.number {
+            return Hearing::InOrder;
+        }
+        let follows = notice.at.number == upto.number + 1;
+        // Its own have raised the fences before they were sent.
+        if !own {
+            for (scope, span) in &notice.spans {
+                fences.invalidate(scope, *span);
+            }
+            applied.add();
+        }
+        upto.number = notice.at.number;
+        if !follows {
+            self.forget(&mut heard);
+            return Hearing::Gap;
+        }
+        if let Some((number, until)) = heard.waiting
+            && notice.at.number >= number
+        {
+            heard.waiting = None;
+            self.grant(until);
+        }
+        Hearing::InOrder
+    }
+
+    /// Takes the answer to a pulse, which gives a lease until `until`.
+    pub(crate) fn pulsed(&self, at: Position, until: u64) -> Hearing {
+        let mut heard = self.heard();
+        let fresh_ears = std::mem::take(&mut heard.fresh_ears);
+        let missed = match &heard.upto {
+            Some(upto) if upto.incarnation == at.incarnation => {
+                if upto.number >= at.number {
+                    heard.waiting = None;
+                    self.grant(until);
+                    return Hearing::InOrder;
+                }
+                // What the last pulse reported has had its time to arrive.
+                let overdue = heard
+                    .waiting
+                    .is_some_and(|(number, _)| number > upto.number);
+                if !overdue && !fresh_ears {
+                    heard.waiting = Some((at.number, until));
+                    return Hearing::InOrder;
+                }
+                Hearing::Gap
+            }
+            _ => {
+                heard.met_at = clock::now();
+                Hearing::Reborn
+            }
+        };
+        self.forget(&mut heard);
+        heard.upto = Some(at);
+        self.grant(until);
+        missed
+    }
+
+    /// Gives up all that was kept in level 1.
+    fn forget(&self, heard: &mut Heard) {
+        heard.waiting = None;
+        self.lease.store(0, Ordering::Release);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn grant(&self, until: u64) {
+        self.lease.fetch_max(until, Ordering::AcqRel);
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

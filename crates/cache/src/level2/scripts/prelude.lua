@@ -1,0 +1,19 @@
+-- KEYS[1] state, KEYS[2] nodes, ARGV[1] an incarnation that has never been used
+local info = redis.call('INFO', 'replication')
+if not string.find(info, 'role:master', 1, true) then
+  return redis.error_reply('VACANCYREPLICA this server is a replica')
+end
+local life = string.match(info, 'master_replid:(%x+)')
+local state = redis.call('HMGET', KEYS[1], 'life', 'incarnation', 'number')
+if not life or state[1] ~= life or not state[2] or not state[3] then
+  -- A former life, or none: what was promised in it is not known here.
+  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('HSET', KEYS[1], 'life', life or '', 'incarnation', ARGV[1], 'number', '0')
+  state = { life, ARGV[1], '0' }
+end
+local incarnation, number = state[2], tonumber(state[3])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local function text(integer)
+  return string.format('%.0f', integer)
+end

@@ -1,0 +1,183 @@
+//! An entry as it is written in Redis: a mark, a format version, a flag, then postcard.
+//!
+//! The tenant and the name are written with the value, so that an entry which is found under another
+//! name is not taken for that one's.
+
+use serde::{Deserialize, Serialize};
+
+use super::store::{EntryName, Position};
+
+/// What every entry begins with, and the version of what follows.
+const MARK: [u8; 4] = [b'V', b'C', b'Y', 1];
+
+/// The value as it is, or compressed by LZ4.
+const PLAIN: u8 = 0;
+const COMPRESSED: u8 = 1;
+
+/// Smaller ones are not worth the work.
+const COMPRESSED_FROM: usize = 1024;
+
+/// What is known of a value besides itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The state of the partition when level 2 was looked at before the load.
+    pub(crate) under: Position,
+    /// When that was, by the server's clock.
+    pub(crate) loaded_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head<'a> {
+    tenant: &'a str,
+    name: &'a str,
+    incarnation: &'a str,
+    number: u64,
+    loaded_ms: u64,
+}
+
+/// Why bytes are not an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misfit {
+    /// Corrupt, foreign, of another format, or somebody else's.
+    Unreadable,
+    /// More than the limit.
+    Oversized,
+}
+
+/// Writes an entry whose value has at most `limit` bytes.
+pub(crate) fn write(
+    entry: EntryName<'_>,
+    origin: &Origin,
+    value: &[u8],
+    limit: usize,
+) -> Result<Vec<u8>, Misfit> {
+    if value.len() > limit {
+        return Err(Misfit::Oversized);
+    }
+    let head = Head {
+        tenant: entry.tenant,
+        name: entry.name,
+        incarnation: &origin.under.incarnation,
+        number: origin.under.number,
+        loaded_ms: origin.loaded_ms,
+    };
+    let mut bytes = MARK.to_vec();
+    bytes.push(if value.len() < COMPRESSED_FROM {
+        PLAIN
+    } else {
+        COMPRESSED
+    });
+    let mut bytes = postcard::to_extend(&head, bytes).map_err(|_| Misfit::Unreadable)?;
+    if value.len() < COMPRESSED_FROM {
+        bytes.extend_from_slice(value);
+    } else {
+        bytes.extend_from_slice(&lz4_flex::compress_prepend_size(value));
+    }
+    Ok(bytes)
+}
+
+/// Reads an entry of this name: what is known of it, and the value.
+pub(crate) fn read(
+    entry: EntryName<'_>,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<(Origin, Vec<u8>), Misfit> {
+    let rest = bytes.strip_prefix(&MARK).ok_or(Misfit::Unreadable)?;
+    let (&flag, rest) = rest.split_first().ok_or(Misfit::Unreadable)?;
+    let (head, body) =
+        postcard::take_from_bytes::<Head<'_>>(rest).map_err(|_| Misfit::Unreadable)?;
+    if head.tenant != entry.tenant || head.name != entry.name {
+        return Err(Misfit::Unreadable);
+    }
+    let value = match flag {
+        PLAIN if body.len() > limit => return Err(Misfit::Oversized),
+        PLAIN => body.to_vec(),
+        COMPRESSED => {
+            // Before anything of that size is allocated.
+            let (size, body) =
+                lz4_flex::block::uncompressed_size(body).map_err(|_| Misfit::Unreadable)?;
+            if size > limit {
+                return Err(Misfit::Oversized);
+            }
+            lz4_flex::block::decompress(body, size).map_err(|_| Misfit::Unreadable)?
+        }
+        _ => return Err(Misfit::Unreadable),
+    };
+    let origin = Origin {
+        under: Position {
+            incarnation: head.incarnation.into(),
+            number: head.number,
+        },
+        loaded_ms: head.loaded_ms,
+    };
+    Ok((origin, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Misfit, Origin, read, write};
+    use crate::level2::store::{EntryName, Position};
+
+    const NAME: EntryName<'_> = EntryName {
+        tenant: "15",
+        name: "2025-10-15",
+    };
+    const LIMIT: usize = 100_000;
+
+    fn origin() -> Origin {
+        Origin {
+            under: Position {
+                incarnation: "abc.1".into(),
+                number: 7,
+            },
+            loaded_ms: 1_760_000_000_000,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_is_read_back(value in prop::collection::vec(any::<u8>(), 0..5000)) {
+            let bytes = write(NAME, &origin(), &value, LIMIT).unwrap();
+            prop_assert_eq!(read(NAME, &bytes, LIMIT), Ok((origin(), value)));
+        }
+
+        #[test]
+        fn no_bytes_are_more_than_a_misfit(bytes in prop::collection::vec(any::<u8>(), 0..200), flips in any::<[u8; 2]>()) {
+            let _ = read(NAME, &bytes, LIMIT);
+            let mut entry = write(NAME, &origin(), &[7; 3000], LIMIT).unwrap();
+            let place = flips[0] as usize % entry.len();
+            entry[place] ^= flips[1];
+            let _ = read(NAME, &entry, LIMIT);
+            let _ = read(NAME, &entry[..place], LIMIT);
+        }
+    }
+
+    #[test]
+    fn an_entry_found_under_another_name_is_not_that_ones() {
+        let bytes = write(NAME, &origin(), b"value", LIMIT).unwrap();
+        let other = |tenant, name| read(EntryName { tenant, name }, &bytes, LIMIT);
+        assert_eq!(other("16", NAME.name), Err(Misfit::Unreadable));
+        assert_eq!(other(NAME.tenant, "2025-10-16"), Err(Misfit::Unreadable));
+    }
+
+    #[test]
+    fn an_older_format_is_a_miss() {
+        let mut bytes = write(NAME, &origin(), b"value", LIMIT).unwrap();
+        bytes[3] = 0;
+        assert_eq!(read(NAME, &bytes, LIMIT), Err(Misfit::Unreadable));
+    }
+
+    #[test]
+    fn a_large_value_is_compressed_and_one_beyond_the_limit_refused() {
+        let value = vec![7; 50_000];
+        let bytes = write(NAME, &origin(), &value, LIMIT).unwrap();
+        assert!(bytes.len() < 1_000);
+        assert_eq!(read(NAME, &bytes, 49_999), Err(Misfit::Oversized));
+        assert_eq!(
+            write(NAME, &origin(), &value, 49_999),
+            Err(Misfit::Oversized)
+        );
+    }
+}
