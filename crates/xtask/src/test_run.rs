@@ -4,8 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::command;
 use crate::workspace::Workspace;
+use crate::{command, redis_server};
 
 /// The end of a `cargo test`: what it counted, and whether that is good enough.
 #[derive(Debug)]
@@ -82,10 +82,12 @@ fn count(result: &str, what: &str) -> usize {
     0
 }
 
-/// Runs unit, integration and documentation tests with every feature.
+/// Runs unit, integration and documentation tests with every feature, and sees to it that there is
+/// the server that they need.
 ///
 /// `arguments` go to `cargo test`. Without a package among them, all packages are tested.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<TestRun> {
+    redis_server::ensure(workspace)?;
     let mut cargo = command::cargo(workspace);
     cargo.arg("test");
     if !selects_packages(arguments) {
