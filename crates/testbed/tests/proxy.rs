@@ -268,11 +268,13 @@ async fn a_throttle_passes_everything_in_small_pieces() {
     let proxy = Proxy::start(upstream.address()).await.unwrap();
     let (mut client, mut server) = through(&proxy, &upstream).await;
     proxy.set(Fault::Throttle(1));
-    send(&mut server, b"slow").await;
+    // Half of it would take longer than any wait of this test.
+    let slow = vec![b's'; 2 * LIMIT.as_secs() as usize];
+    send(&mut server, &slow).await;
     receive(&mut client, b"s").await;
-    // The rest is due a second each from now, so what comes at once comes of the new rate.
+    assert!(proxy.delivered(Direction::ToClient) < slow.len() as u64);
     proxy.set(Fault::Throttle(1_000_000));
-    receive(&mut client, b"low").await;
+    receive(&mut client, &slow[1..]).await;
     let sent: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
     let (mut reader, mut writer) = client.split();
     let mut read = vec![0; sent.len()];
@@ -301,7 +303,6 @@ async fn truncate_closes_each_connection_after_so_many_bytes() {
         let (bytes, end) = rest(&mut client).await;
         assert!(end.is_ok());
         assert_eq!(bytes, b"");
-        drop(client);
         assert_eq!(rest(&mut server).await.0, b"");
     }
 }
