@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use vacancy::cache::{Cache, Cover, Scope, Span, Turn};
+use vacancy::cache::{Cache, Cover, Nearest, Scope, Span, Turn};
 use vacancy_benches::{Contender, ROUNDS, Table, alternate};
 
 const KEYS: u64 = 1_000;
@@ -127,8 +127,8 @@ fn fenced(covers: usize) -> Ours {
 }
 
 fn fill<C: IntoIterator<Item = Cover>>(cache: &Ours, key: u64, covers: impl FnOnce() -> C) {
-    match cache.begin(&key, covers) {
-        Turn::Load(ticket) => drop(ticket.fill(key)),
+    match cache.begin(&key, Nearest::Level1, covers) {
+        Turn::Load(ticket) => drop(ticket.depart().fill(key)),
         turn => unreachable!("every key is filled once, by one thread: {turn:?}"),
     }
 }

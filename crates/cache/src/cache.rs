@@ -25,7 +25,7 @@ use crate::{
     flight::Flight,
     hold::Hold,
     l1::L1,
-    level2::{Level2, look_all},
+    level2::{Lapse, Level2, look_all},
     map::Map,
     statistics::{Counters, Statistics},
     token::Token,
@@ -385,7 +385,8 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     ///
     /// When it has returned, no call that begins after the change gives a value from before it: in this
     /// process; in all with a level 2 in strict consistency; within the lease in bounded consistency. That
-    /// holds even if the hold is never released.
+    /// holds even if the hold is never released. Where Redis loses the hold before the change (restart,
+    /// flush, failover, eviction), it holds from the confirmation of the release on, as without a hold.
     ///
     /// # Cancel safety
     ///
@@ -411,13 +412,13 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
         };
         let held = level2.hold(&hold, lasts).await;
         let waited = begun.elapsed();
-        if let Err(error) = held.and_then(|()| match waited < lasts {
-            true => Ok(()),
-            false => Err(Unconfirmed::Redis { waited }),
-        }) {
-            self.release(&hold);
-            return Err(error);
-        }
+        let hold = match held {
+            Ok(id) if waited < lasts => hold.shared(id),
+            failed => {
+                self.release(&hold);
+                return Err(failed.err().unwrap_or(Unconfirmed::Redis { waited }));
+            }
+        };
         // What level 2 was asked before it knew of the hold may have been kept since.
         for cover in covers {
             inner.fences.invalidate(&cover.scope, cover.span);
@@ -438,7 +439,7 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
             if let Some(level2) = &inner.level2
                 && !span.is_empty()
             {
-                level2.release(scope, *span, hold.id());
+                level2.release(scope, *span, hold.shared_id());
             }
             inner.fences.invalidate(scope, *span);
             inner.fences.release_span(scope, *span, hold.id());
@@ -466,17 +467,19 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Inner<K
         let entry = self.l1.get(key).ok_or(Unserved::Absent)?;
         // The lease first: up to when it was looked at, this process had heard of everything, and
         // the fences tell of it.
-        if entry.trust.as_ref().is_some_and(|trust| !trust.stands()) {
-            return Err(Unserved::Doubted);
+        if let Some(trust) = &entry.trust {
+            trust.check().map_err(|lapse| match lapse {
+                Lapse::Doubted => Unserved::Doubted,
+                Lapse::Expired => Unserved::Expired,
+            })?;
         }
-        // The deadline last: a thread that is paused between the two must not hand out a value
-        // that has grown too old meanwhile. For the fences it is enough to be looked at after the
-        // read began.
         entry
             .guards
             .check(&self.counters)
             .map_err(Unserved::Fallen)?;
-        if entry.deadline <= Instant::now() {
+        // The deadline last: a thread that is paused before it must not hand out a value that has
+        // grown too old meanwhile. For the fences it is enough to be looked at after the read began.
+        if entry.trust.is_none() && entry.deadline <= Instant::now() {
             return Err(Unserved::Expired);
         }
         Ok(entry)

@@ -9,7 +9,7 @@ use crate::{
     cover::{Cover, Scope, Span},
     fence::{Calm, Standing},
     fences::{Fences, HeldFence},
-    level2::Trust,
+    level2::KeptTrust,
     statistics::Counters,
     sync::{AtomicU64, Ordering},
 };
@@ -117,9 +117,9 @@ pub(crate) enum Fall {
 pub(crate) struct Entry<V> {
     pub(crate) value: V,
     pub(crate) guards: Guards,
-    /// Until when, and since when, this process knows of what others invalidate; `None` without a
+    /// Since when, and until when, this process knows of what others invalidate; `None` without a
     /// level 2.
-    pub(crate) trust: Option<Trust>,
+    pub(crate) trust: Option<KeptTrust>,
     pub(crate) loaded: Instant,
     pub(crate) deadline: Instant,
 }

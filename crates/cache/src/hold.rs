@@ -14,7 +14,10 @@ use crate::{cover::Cover, fence::HoldId};
 #[derive(Clone)]
 #[must_use = "a hold that is not released lasts until its time is over"]
 pub struct Hold {
+    /// In this process.
     id: HoldId,
+    /// In Redis: that of the attempt which was confirmed.
+    shared: Option<HoldId>,
     covers: Arc<[Cover]>,
     until: Instant,
 }
@@ -23,9 +26,21 @@ impl Hold {
     pub(crate) fn new(id: HoldId, covers: &[Cover], until: Instant) -> Self {
         Self {
             id,
+            shared: None,
             covers: covers.into(),
             until,
         }
+    }
+
+    pub(crate) fn shared(self, id: HoldId) -> Self {
+        Self {
+            shared: Some(id),
+            ..self
+        }
+    }
+
+    pub(crate) fn shared_id(&self) -> Option<HoldId> {
+        self.shared
     }
 
     /// What is held.

@@ -38,11 +38,11 @@ pub use self::settings::{Consistency, InvalidUrl, Redis, RedisUrl, SharedKey};
 use self::{
     node::{Node, Part},
     remote_fence::RemoteFence,
-    store::{Deed, EntryName, Item, Looked as Answered},
+    store::{Deed, EntryName, Item, Looked as Answered, StoreError},
     stored::{Misfit, Origin},
 };
 pub(crate) use self::{
-    partition::Trust,
+    partition::{KeptTrust, Lapse, Trust},
     settings::{Level2Settings, Shared},
     store::Position,
 };
@@ -241,9 +241,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
         self.carry(scope, span, Deed::Raise);
     }
 
-    /// Takes the release of a hold in, to be carried to Redis.
-    pub(crate) fn release(&self, scope: &Scope, span: Span, id: HoldId) {
-        self.carry(scope, span, Deed::Release { id });
+    /// Takes an invalidation in that releases a hold, if Redis has confirmed one.
+    pub(crate) fn release(&self, scope: &Scope, span: Span, id: Option<HoldId>) {
+        let deed = id.map_or(Deed::Raise, |id| Deed::Release { id });
+        self.carry(scope, span, deed);
     }
 
     fn carry(&self, scope: &Scope, span: Span, deed: Deed) {
@@ -314,12 +315,22 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
     }
 
     /// Holds the spans at Redis and, in strict consistency, at all nodes.
-    pub(crate) async fn hold(&self, hold: &Hold, lasts: Duration) -> Result<(), Unconfirmed> {
+    pub(crate) async fn hold(&self, hold: &Hold, lasts: Duration) -> Result<HoldId, Unconfirmed> {
         self.node.begin();
         let within = self.node.times.confirm_within;
         let held = timeout(within, async {
-            for group in hold.by_tenant() {
-                self.hold_for_tenant(hold.id(), group, lasts).await;
+            loop {
+                // Each attempt is a hold of its own: one that seemed lost and arrives late must not
+                // bring back what has been lost meanwhile under the name of the one that was confirmed.
+                let id = self.node.next_hold();
+                match self.try_hold(id, hold, lasts).await {
+                    Ok(()) => return id,
+                    Err(error) => {
+                        tracing::debug!(%error, "redis did not confirm a hold");
+                        self.node.counters.errors.add();
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                }
             }
         });
         held.await.map_err(|_| {
@@ -328,34 +339,32 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
         })
     }
 
-    async fn hold_for_tenant(&self, id: HoldId, covers: Vec<&Cover>, lasts: Duration) {
-        let Some(first) = covers.first() else { return };
-        let (node, part) = (&self.node, self.node.part(first.scope.tenant()));
+    async fn try_hold(&self, id: HoldId, hold: &Hold, lasts: Duration) -> Result<(), StoreError> {
+        let node = &self.node;
         let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
-        let item = |cover: &&Cover| Item {
-            scope: cover.scope.clone(),
-            span: cover.span,
-            deed: Deed::Hold { id, lasts_ms },
-        };
-        let items: Vec<Item> = covers.iter().map(item).collect();
         let strict = node.consistency == Consistency::Strict;
-        loop {
-            match node.store.raise(part.partition.index, &items, strict).await {
-                Ok(raised) => {
-                    node.counters.raises.add();
-                    if strict {
-                        let replied = Instant::now();
-                        courier::everybody(node, part, &raised.at, &raised.nodes, replied).await;
-                    }
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "redis did not confirm a hold");
-                    node.counters.errors.add();
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+        for covers in hold.by_tenant() {
+            let Some(first) = covers.first() else {
+                continue;
+            };
+            let part = node.part(first.scope.tenant());
+            let item = |cover: &&Cover| Item {
+                scope: cover.scope.clone(),
+                span: cover.span,
+                deed: Deed::Hold { id, lasts_ms },
+            };
+            let items: Vec<Item> = covers.iter().map(item).collect();
+            let raised = node
+                .store
+                .raise(part.partition.index, &items, strict)
+                .await?;
+            let replied = Instant::now();
+            node.counters.raises.add();
+            if strict {
+                courier::everybody(node, part, &raised.at, &raised.nodes, replied).await;
             }
         }
+        Ok(())
     }
 
     pub(crate) fn next_hold(&self) -> HoldId {

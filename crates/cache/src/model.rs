@@ -4,7 +4,7 @@
 //! It is the real `Cache`, with loom's atomics and mutexes under it and plain maps in place of
 //! dashmap and moka.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use loom::{
     future::block_on,
@@ -13,7 +13,7 @@ use loom::{
 };
 
 use crate::{
-    cache::Cache,
+    cache::{Cache, Nearest},
     cover::{Cover, Scope, Span},
     turn::Turn,
 };
@@ -80,6 +80,29 @@ fn model_no_read_after_an_invalidation_is_stale() {
 }
 
 #[test]
+fn model_no_read_after_a_held_commit_is_stale() {
+    explore(|| {
+        let world = World::new();
+        world.read();
+        let reader = thread::spawn({
+            let world = Arc::clone(&world);
+            move || {
+                world.read();
+                world.read();
+            }
+        });
+        let covers = world.covers();
+        let hold = block_on(world.cache.hold(&covers, Duration::from_secs(30))).unwrap();
+        world.origin.store(1, Ordering::SeqCst);
+        // From the commit on, not from the invalidation on.
+        world.acknowledged.store(true, Ordering::SeqCst);
+        world.cache.release(&hold);
+        reader.join().unwrap();
+        world.read();
+    });
+}
+
+#[test]
 fn model_a_kept_value_is_not_served_after_an_invalidation() {
     explore(|| {
         let world = World::new();
@@ -103,7 +126,7 @@ fn model_a_reader_takes_over_from_a_cancelled_one() {
         let world = World::new();
         let cancelled = thread::spawn({
             let world = Arc::clone(&world);
-            move || drop(world.cache.begin(&0, || world.covers()))
+            move || drop(world.cache.begin(&0, Nearest::Level1, || world.covers()))
         });
         let reader = thread::spawn({
             let world = Arc::clone(&world);
@@ -114,7 +137,7 @@ fn model_a_reader_takes_over_from_a_cancelled_one() {
         reader.join().unwrap();
         world.read();
         assert!(matches!(
-            world.cache.begin(&0, || world.covers()),
+            world.cache.begin(&0, Nearest::Level1, || world.covers()),
             Turn::Hit(_)
         ));
     });
@@ -127,7 +150,7 @@ fn model_a_fence_that_is_let_go_and_taken_again_is_found() {
         let passing = thread::spawn({
             let world = Arc::clone(&world);
             // Takes the scope's fence, and lets go of it with the ticket.
-            move || drop(world.cache.begin(&1, || world.covers()))
+            move || drop(world.cache.begin(&1, Nearest::Level1, || world.covers()))
         });
         let reader = thread::spawn({
             let world = Arc::clone(&world);

@@ -54,6 +54,24 @@ impl Trust {
         match self.0 {}
     }
 
+    pub(crate) fn keep(&self, _: Instant) -> KeptTrust {
+        match self.0 {}
+    }
+}
+
+pub(crate) struct KeptTrust(Infallible);
+
+#[expect(dead_code, reason = "nothing is doubted")]
+pub(crate) enum Lapse {
+    Doubted,
+    Expired,
+}
+
+impl KeptTrust {
+    pub(crate) fn check(&self) -> Result<(), Lapse> {
+        match self.0 {}
+    }
+
     pub(crate) fn is_current(&self) -> bool {
         match self.0 {}
     }
@@ -94,7 +112,7 @@ impl<K, V> Level2<K, V> {
         match self.0 {}
     }
 
-    pub(crate) fn release(&self, _: &Scope, _: Span, _: HoldId) {
+    pub(crate) fn release(&self, _: &Scope, _: Span, _: Option<HoldId>) {
         match self.0 {}
     }
 
@@ -110,7 +128,7 @@ impl<K, V> Level2<K, V> {
         clippy::unused_async,
         reason = "the one that exists waits for the store"
     )]
-    pub(crate) async fn hold(&self, _: &Hold, _: Duration) -> Result<(), Unconfirmed> {
+    pub(crate) async fn hold(&self, _: &Hold, _: Duration) -> Result<HoldId, Unconfirmed> {
         match self.0 {}
     }
 

@@ -195,7 +195,7 @@ impl<K: Key, V, E> Duty<K, V, E> {
         Arc::new(Entry {
             value,
             guards: self.flight.guards.clone(),
-            trust: self.flight.trust.clone(),
+            trust: self.flight.trust.as_ref().map(|trust| trust.keep(deadline)),
             loaded,
             deadline,
         })

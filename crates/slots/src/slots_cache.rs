@@ -256,7 +256,8 @@ impl SlotsCache {
     ///
     /// When it has returned, no call of [`open`](Self::open) that begins after the commit gives an answer from
     /// before it: in this process; in all that share a Redis, in strict consistency; within the lease in
-    /// bounded consistency.
+    /// bounded consistency. Where Redis loses the hold before the commit (restart, flush, failover, eviction),
+    /// that is so from the confirmation of the event on, as without a hold.
     ///
     /// # Cancel safety
     ///

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::store::{Incarnation, NodeId, Position};
+use super::store::{Incarnation, NodeId, Position, Pulsed};
 
 #[derive(Default)]
 pub(crate) struct Acknowledgements {
@@ -40,7 +40,7 @@ impl Acknowledgements {
     }
 
     /// Waits until all `nodes` have acknowledged `position`.
-    pub(crate) async fn all(&self, nodes: &[(NodeId, u64)], position: &Position) {
+    pub(crate) async fn all(&self, nodes: &[Pulsed], position: &Position) {
         loop {
             let came = self.came.notified();
             tokio::pin!(came);
@@ -56,16 +56,16 @@ impl Acknowledgements {
     /// The nodes that have not acknowledged `position`.
     pub(crate) fn missing(
         &self,
-        nodes: &[(NodeId, u64)],
+        nodes: &[Pulsed],
         position: &Position,
-    ) -> impl Iterator<Item = (NodeId, u64)> + use<> {
+    ) -> impl Iterator<Item = Pulsed> + use<> {
         let life = self.life();
         let same_life = life.incarnation.as_ref() == Some(&position.incarnation);
         let missing: Vec<_> = nodes
             .iter()
             .copied()
-            .filter(|(node, _)| {
-                let upto = life.upto.get(node).copied().unwrap_or(0);
+            .filter(|pulsed| {
+                let upto = life.upto.get(&pulsed.node).copied().unwrap_or(0);
                 !same_life || upto < position.number
             })
             .collect();
@@ -85,7 +85,7 @@ impl Acknowledgements {
 #[cfg(test)]
 mod tests {
     use super::Acknowledgements;
-    use crate::level2::store::Position;
+    use crate::level2::store::{Position, Pulsed};
 
     fn at(incarnation: &str, number: u64) -> Position {
         Position {
@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn a_number_of_another_life_acknowledges_nothing() {
         let acknowledgements = Acknowledgements::default();
-        let missing = |position| acknowledgements.missing(&[(1, 5)], &position).count();
+        let missing = |position| {
+            let nodes = [Pulsed { node: 1, mark: 5 }];
+            acknowledgements.missing(&nodes, &position).count()
+        };
         acknowledgements.take(1, &at("a", 9));
         assert_eq!(missing(at("a", 9)), 0);
         assert_eq!(missing(at("a", 10)), 1);

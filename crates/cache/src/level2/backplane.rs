@@ -13,7 +13,7 @@ use super::{
     clock,
     node::Node,
     partition::Hearing,
-    store::{Message, Messages, Notice},
+    store::{Message, Messages, Notice, Pulse},
 };
 
 /// The pause before another subscription is tried.
@@ -119,7 +119,7 @@ pub(crate) async fn acknowledge(node: Arc<Node>) {
 pub(crate) async fn pulse(node: Arc<Node>, index: usize) {
     let part = &node.parts[index];
     let lease = node.times.lease;
-    let mut known = Vec::new();
+    let mut known: Option<Pulse> = None;
     let mut gaps = 0;
     for round in 0_u64.. {
         let all_nodes = round % ROUNDS == ROUNDS - 1;
@@ -129,7 +129,7 @@ pub(crate) async fn pulse(node: Arc<Node>, index: usize) {
             Ok(pulse) => {
                 part.partition.set_reachable(true);
                 let until = sent + u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX / 2);
-                let hearing = part.partition.pulsed(pulse.at, until);
+                let hearing = part.partition.pulsed(pulse.at.clone(), until);
                 count(&node, hearing);
                 node.counters.leases.add();
                 gaps = match hearing {
@@ -142,8 +142,8 @@ pub(crate) async fn pulse(node: Arc<Node>, index: usize) {
                     node.deaf.notify_one();
                 }
                 if all_nodes {
-                    retire_silent(&node, index, &known).await;
-                    known = pulse.nodes;
+                    retire_silent(&node, index, known.as_ref()).await;
+                    known = Some(pulse);
                 }
             }
             Err(error) => {
@@ -158,12 +158,12 @@ pub(crate) async fn pulse(node: Arc<Node>, index: usize) {
 }
 
 /// Forgets the nodes that have not pulsed since they were last looked at, which is many leases ago.
-async fn retire_silent(node: &Node, index: usize, known: &[(u64, u64)]) {
-    for (other, pulses) in known.iter().filter(|(other, _)| *other != node.id) {
-        // It stays if its count has changed.
-        let _ = node
-            .store
-            .retire(node.parts[index].partition.index, *other, *pulses)
-            .await;
+async fn retire_silent(node: &Node, index: usize, known: Option<&Pulse>) {
+    let Some(known) = known else { return };
+    let partition = node.parts[index].partition.index;
+    for silent in known.nodes.iter().filter(|other| other.node != node.id) {
+        // It stays if it has pulsed since, or in another life.
+        let incarnation = &known.at.incarnation;
+        let _ = node.store.retire(partition, incarnation, *silent).await;
     }
 }

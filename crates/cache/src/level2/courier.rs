@@ -17,7 +17,7 @@ use super::{
     node::{Node, Part},
     outbox::Batch,
     settings::Consistency,
-    store::{Deed, Item, NodeId, Position, Raised, StoreError},
+    store::{Deed, Item, Position, Pulsed, Raised, StoreError},
 };
 
 /// The pause after the first failure in a row, and the longest one.
@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 struct Raise {
     upto: u64,
     at: Position,
-    nodes: Vec<(NodeId, u64)>,
+    nodes: Vec<Pulsed>,
     replied: Instant,
     /// Nothing can have been kept since the holds that it released: nobody has to hear of it.
     covered: bool,
@@ -134,13 +134,13 @@ pub(crate) async fn everybody(
     node: &Node,
     part: &Part,
     at: &Position,
-    nodes: &[(NodeId, u64)],
+    nodes: &[Pulsed],
     replied: Instant,
 ) {
     let others: Vec<_> = nodes
         .iter()
         .copied()
-        .filter(|(other, _)| *other != node.id)
+        .filter(|other| other.node != node.id)
         .collect();
     let patience = node.patience();
     let until = replied + patience;
@@ -153,14 +153,12 @@ pub(crate) async fn everybody(
         sleep_until(Instant::now() + (patience - met)).await;
     }
     if acknowledged.is_err() {
-        for (silent, pulses) in part.acknowledgements.missing(&others, at) {
+        for silent in part.acknowledgements.missing(&others, at) {
             // If it has pulsed since, it stays: then it is alive, and has heard of this or not begun.
-            let retired = node
-                .store
-                .retire(part.partition.index, silent, pulses)
-                .await;
+            let partition = part.partition.index;
+            let retired = node.store.retire(partition, &at.incarnation, silent).await;
             if retired.is_ok() {
-                part.acknowledgements.forget(silent);
+                part.acknowledgements.forget(silent.node);
             }
         }
     }

@@ -27,14 +27,9 @@ impl Names {
         }
     }
 
-    /// The incarnation and the number of the last notice.
+    /// The incarnation, the number of the last notice, and the nodes.
     pub(crate) fn state(&self, partition: u16) -> String {
         format!("{}state", self.prefix(partition))
-    }
-
-    /// The nodes that may hold a lease.
-    pub(crate) fn nodes(&self, partition: u16) -> String {
-        format!("{}nodes", self.prefix(partition))
     }
 
     pub(crate) fn fence(&self, partition: u16, scope: &Scope) -> String {

@@ -17,7 +17,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     clock,
@@ -71,11 +71,59 @@ pub(crate) struct Trust {
     epoch: u64,
 }
 
-impl Trust {
-    /// Whether all that others have invalidated by now has raised the fences here.
+/// What a kept value may be served under. One look at the clock does for the lease and for the deadline:
+/// up to that moment everything was heard, and the value was not too old.
+pub(crate) struct KeptTrust {
+    trust: Trust,
+    /// The value's deadline, by `clock::now`.
+    deadline: u64,
+}
+
+/// Why a kept value may not be served.
+pub(crate) enum Lapse {
+    /// Something may have been invalidated that was not heard of.
+    Doubted,
+    /// It is too old.
+    Expired,
+}
+
+impl KeptTrust {
     #[inline]
+    pub(crate) fn check(&self) -> Result<(), Lapse> {
+        let now = clock::now();
+        if !self.trust.stands_at(now) {
+            return Err(Lapse::Doubted);
+        }
+        match self.deadline > now {
+            true => Ok(()),
+            false => Err(Lapse::Expired),
+        }
+    }
+
+    pub(crate) fn is_current(&self) -> bool {
+        self.trust.is_current()
+    }
+}
+
+impl Trust {
+    /// For a value that is kept until `deadline`.
+    pub(crate) fn keep(&self, deadline: Instant) -> KeptTrust {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+        KeptTrust {
+            trust: self.clone(),
+            deadline: clock::now().saturating_add(left),
+        }
+    }
+
+    /// Whether all that others have invalidated by now has raised the fences here.
     pub(crate) fn stands(&self) -> bool {
-        self.partition.lease.load(Ordering::Acquire) > clock::now() && self.is_current()
+        self.stands_at(clock::now())
+    }
+
+    #[inline]
+    fn stands_at(&self, now: u64) -> bool {
+        self.partition.lease.load(Ordering::Acquire) > now && self.is_current()
     }
 
     /// Whether nothing was missed since the flight began.

@@ -16,7 +16,7 @@ use super::{
     scripts::Scripts,
     store::{
         Deed, EntryName, Incarnation, Item, Looked, Message, Messages, NodeId, Position, Pulse,
-        Raised, Store, StoreError,
+        Pulsed, Raised, Store, StoreError,
     },
 };
 use crate::cover::Scope;
@@ -67,7 +67,6 @@ impl RedisStore {
         let mut invocation = script.prepare_invoke();
         invocation
             .key(self.names.state(partition))
-            .key(self.names.nodes(partition))
             .arg(format!("{:x}.{proposed:x}", self.node));
         fill(&mut invocation);
         self.link
@@ -174,9 +173,17 @@ impl Store for RedisStore {
         })
     }
 
-    async fn retire(&self, partition: u16, node: NodeId, pulses: u64) -> Result<(), StoreError> {
+    async fn retire(
+        &self,
+        partition: u16,
+        incarnation: &Incarnation,
+        silent: Pulsed,
+    ) -> Result<(), StoreError> {
         let fill = |invocation: &mut ScriptInvocation<'_>| {
-            invocation.arg(format!("{node:x}")).arg(pulses);
+            invocation
+                .arg(format!("{:x}", silent.node))
+                .arg(silent.mark)
+                .arg(&**incarnation);
         };
         let reply: Result<redis::Value, _> = self.run(partition, &self.scripts.retire, fill).await;
         reply.map(drop)
@@ -219,13 +226,21 @@ fn position(incarnation: &str, number: u64) -> Position {
     }
 }
 
-/// Reads the alternating names and counts of a hash.
-fn read_nodes(flat: &[String]) -> Result<Vec<(NodeId, u64)>, StoreError> {
-    let read = |pair: &[String]| {
-        let [node, pulses] = pair else { return None };
-        Some((NodeId::from_str_radix(node, 16).ok()?, pulses.parse().ok()?))
+/// Reads the nodes among the alternating names and values of the state.
+fn read_nodes(flat: &[String]) -> Result<Vec<Pulsed>, StoreError> {
+    let read = |node: &str, mark: &str| {
+        let node = NodeId::from_str_radix(node, 16).ok()?;
+        let mark = mark.parse().ok()?;
+        Some(Pulsed { node, mark })
     };
-    flat.chunks(2)
-        .map(|pair| read(pair).ok_or(StoreError::NotUnderstood))
-        .collect()
+    let mut nodes = Vec::new();
+    for pair in flat.chunks(2) {
+        let [name, mark] = pair else {
+            return Err(StoreError::NotUnderstood);
+        };
+        if let Some(node) = name.strip_prefix("n:") {
+            nodes.push(read(node, mark).ok_or(StoreError::NotUnderstood)?);
+        }
+    }
+    Ok(nodes)
 }

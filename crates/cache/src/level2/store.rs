@@ -47,11 +47,16 @@ pub(crate) trait Store: Send + Sync + 'static {
         acknowledge: bool,
     ) -> Result<Raised, StoreError>;
 
-    /// Counts this node among those that are alive, and tells up to where it should have heard.
+    /// Notes this node among those that are alive, and tells up to where it should have heard.
     async fn pulse(&self, partition: u16, all_nodes: bool) -> Result<Pulse, StoreError>;
 
-    /// Forgets a node that has not pulsed since it had this count.
-    async fn retire(&self, partition: u16, node: NodeId, pulses: u64) -> Result<(), StoreError>;
+    /// Forgets a node if it has not pulsed since.
+    async fn retire(
+        &self,
+        partition: u16,
+        incarnation: &Incarnation,
+        silent: Pulsed,
+    ) -> Result<(), StoreError>;
 
     /// Begins another incarnation: nothing that was kept before is valid.
     async fn rebirth(&self, partition: u16) -> Result<Position, StoreError>;
@@ -108,16 +113,24 @@ pub(crate) enum Deed {
 
 pub(crate) struct Raised {
     pub(crate) at: Position,
-    /// The nodes that may hold a lease, with their counts of pulses.
-    pub(crate) nodes: Vec<(NodeId, u64)>,
+    /// The nodes that may hold a lease.
+    pub(crate) nodes: Vec<Pulsed>,
     /// Releases that did not find their hold.
     pub(crate) lost_holds: u64,
 }
 
 pub(crate) struct Pulse {
     pub(crate) at: Position,
-    /// All nodes with their counts of pulses, if asked for.
-    pub(crate) nodes: Vec<(NodeId, u64)>,
+    /// All nodes, if asked for.
+    pub(crate) nodes: Vec<Pulsed>,
+}
+
+/// A node and its last pulse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pulsed {
+    pub(crate) node: NodeId,
+    /// Tells the pulse from all others of the incarnation.
+    pub(crate) mark: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

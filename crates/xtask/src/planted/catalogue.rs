@@ -134,8 +134,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "what_settles_is_kept",
         file: "crates/cache/src/turn.rs",
-        from: "let keep = !flight.guards.are_settling(&cache.fences, begun);",
-        to: "let keep = !flight.guards.are_settling(&cache.fences, begun) || true;",
+        from: "keep: kept && calm == Calm::Settled,",
+        to: "keep: kept && calm < Calm::Held,",
         tests: facade!("cache_bounds"),
     },
     Planted {
@@ -148,8 +148,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "an_error_is_kept_as_empty",
         file: "crates/slots/src/read.rs",
-        from: "load.ticket.fail(error.clone())",
-        to: "drop(load.ticket.fill(Vec::new()))",
+        from: "load.fail(error.clone())",
+        to: "drop(load.fill(DaySlots::default()))",
         tests: facade!("source_truth"),
     },
     Planted {

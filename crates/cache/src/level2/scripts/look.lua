@@ -1,7 +1,7 @@
--- KEYS[3] the entry, KEYS[4..] its fences; ARGV[2] milliseconds that a fence is kept
-local entry = redis.call('GET', KEYS[3])
+-- KEYS[2] the entry, KEYS[3..] its fences; ARGV[2] milliseconds that a fence is kept
+local entry = redis.call('GET', KEYS[2])
 local fences = {}
-for i = 4, #KEYS do
+for i = 3, #KEYS do
   local fence = redis.call('GET', KEYS[i])
   if not fence or string.match(fence, '^[^|]*') ~= incarnation then
     fence = incarnation .. '|' .. text(number) .. '||'

@@ -1,4 +1,6 @@
--- KEYS[1] state, KEYS[2] nodes, ARGV[1] an incarnation that has never been used
+-- KEYS[1] the state of the partition: its life, incarnation and number, and for each node that may hold a
+-- lease a field `n:` with the mark of its last pulse. All in one key, so that nothing of it is lost alone.
+-- ARGV[1] an incarnation that has never been used
 local info = redis.call('INFO', 'replication')
 if not string.find(info, 'role:master', 1, true) then
   return redis.error_reply('VACANCYREPLICA this server is a replica')
@@ -7,7 +9,7 @@ local life = string.match(info, 'master_replid:(%x+)')
 local state = redis.call('HMGET', KEYS[1], 'life', 'incarnation', 'number')
 if not life or state[1] ~= life or not state[2] or not state[3] then
   -- A former life, or none: what was promised in it is not known here.
-  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'life', life or '', 'incarnation', ARGV[1], 'number', '0')
   state = { life, ARGV[1], '0' }
 end

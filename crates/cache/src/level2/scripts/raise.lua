@@ -1,4 +1,4 @@
--- KEYS[3..] the fences
+-- KEYS[2..] the fences
 -- ARGV[2] milliseconds that a fence is kept, ARGV[3] records that it keeps, ARGV[4] the writer,
 -- ARGV[5] '1' when nodes shall acknowledge, ARGV[6] the channel, ARGV[7] the partition, ARGV[8] the notice's body,
 -- ARGV[9..] five per item: place among the fences, from, to, what to do, the hold:
@@ -7,7 +7,7 @@ number = number + 1
 redis.call('HSET', KEYS[1], 'number', text(number))
 local lost = {}
 for at = 9, #ARGV, 5 do
-  local key = KEYS[2 + ARGV[at]]
+  local key = KEYS[1 + ARGV[at]]
   local from, to, deed, hold = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local kept = tonumber(ARGV[2])
   local fence = redis.call('GET', key)
@@ -57,4 +57,4 @@ for at = 9, #ARGV, 5 do
 end
 local header = ARGV[7] .. '|' .. incarnation .. '|' .. text(number) .. '|' .. ARGV[4] .. '|' .. ARGV[5] .. '|'
 redis.call('PUBLISH', ARGV[6], header .. ARGV[8])
-return { incarnation, text(number), text(now), redis.call('HGETALL', KEYS[2]), lost }
+return { incarnation, text(number), text(now), redis.call('HGETALL', KEYS[1]), lost }
