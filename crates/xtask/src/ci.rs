@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use crate::test_run::TestRun;
 use crate::workspace::Workspace;
-use crate::{command, deny, examples, features, model, msrv, planted, test_run};
+use crate::{command, deny, examples, features, model, msrv, planted, protocol, test_run};
 
 /// One check of CI, which also runs alone: `cargo xtask NAME`.
 #[derive(Clone, Debug, Subcommand)]
@@ -25,6 +25,8 @@ pub(crate) enum Step {
     Deny,
     /// The loom models of the cache's fences
     Loom,
+    /// Every state of the protocol between nodes
+    Protocol,
     /// Each planted bug is caught by a test
     Planted {
         /// Only this one
@@ -37,7 +39,7 @@ pub(crate) enum Step {
 }
 
 /// The tests come after these, as their count closes the output.
-const BEFORE_TESTS: [Step; 10] = [
+const BEFORE_TESTS: [Step; 11] = [
     Step::Fmt,
     Step::Clippy,
     Step::Doc,
@@ -45,6 +47,7 @@ const BEFORE_TESTS: [Step; 10] = [
     Step::Msrv,
     Step::Deny,
     Step::Loom,
+    Step::Protocol,
     Step::Planted { name: None },
     Step::Benches,
     Step::Examples,
@@ -60,6 +63,7 @@ impl Step {
             Self::Msrv => "msrv",
             Self::Deny => "deny",
             Self::Loom => "loom",
+            Self::Protocol => "protocol",
             Self::Planted { .. } => "planted",
             Self::Benches => "benches",
             Self::Examples => "examples",
@@ -81,6 +85,7 @@ impl Step {
             Self::Msrv => msrv::check(workspace),
             Self::Deny => deny::check(workspace),
             Self::Loom => model::check(workspace),
+            Self::Protocol => protocol::check(workspace),
             Self::Planted { name: Some(name) } => planted::check_one(workspace, name),
             Self::Planted { name: None } => planted::check_all(workspace),
             Self::Benches => cargo("check --package vacancy-benches --benches"),

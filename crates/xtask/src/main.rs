@@ -13,6 +13,7 @@ mod features;
 mod model;
 mod msrv;
 mod planted;
+mod protocol;
 mod redis_server;
 mod test_run;
 mod workspace;
