@@ -72,6 +72,16 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// What was measured otherwise than by [`alternate`], for instance several figures in one round.
+    pub fn of(name: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Self {
+            name: name.into(),
+            values,
+        }
+    }
+
     /// The contender's name.
     pub fn name(&self) -> &str {
         &self.name
