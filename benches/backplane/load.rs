@@ -13,7 +13,7 @@ use tokio::{
     sync::Notify,
     task::{JoinHandle, JoinSet},
 };
-use vacancy_testbed::RedisServer;
+use vacancy_testbed::{Cluster, RedisServer};
 
 use crate::feed::{Backplane, Feed, Writer};
 
@@ -24,14 +24,27 @@ const SINGLE: u64 = 500;
 const BURST: u64 = 10_000;
 const WRITERS: u64 = 50;
 
-/// A server of its own, a writer and some nodes.
+/// What the notices go through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Topology {
+    Single,
+    /// Three primaries. Who subscribes does so at any of them; a stream is at one.
+    Cluster,
+}
+
+/// Servers of its own, a writer and some nodes.
 pub(crate) struct Load {
-    server: RedisServer,
+    servers: Servers,
     writer: Writer,
     arrivals: Arc<Arrivals>,
     nodes: Vec<JoinHandle<()>>,
     connections_before: f64,
     memory_before: f64,
+}
+
+enum Servers {
+    Single(RedisServer),
+    Cluster(Cluster),
 }
 
 /// What one round found.
@@ -77,38 +90,65 @@ impl Arrivals {
     }
 }
 
-impl Load {
-    pub(crate) async fn start(backplane: Backplane, nodes: usize) -> RedisResult<Self> {
-        let server = RedisServer::start().await.expect("a server can be started");
-        let writer = Writer::open(backplane, &server.url()).await?;
-        let arrivals = Arc::new(Arrivals::default());
-        let mut load = Self {
-            connections_before: info(&server, "connected_clients").await,
-            memory_before: 0.0,
-            writer,
-            arrivals,
-            nodes: Vec::new(),
-            server,
+impl Servers {
+    async fn start(topology: Topology) -> Self {
+        let started = match topology {
+            Topology::Single => RedisServer::start().await.map(Self::Single),
+            Topology::Cluster => Cluster::start().await.map(Self::Cluster),
         };
-        for _ in 0..nodes {
-            let mut feed = Feed::open(backplane, &load.server.url(), 0).await?;
-            let arrivals = Arc::clone(&load.arrivals);
-            load.nodes.push(tokio::spawn(async move {
-                let mut numbers = Vec::new();
-                let mut applied = 0;
-                while feed.next(&mut numbers).await {
-                    let count = numbers.len() as u64;
-                    for number in numbers.drain(..) {
-                        assert_eq!(number, applied + 1, "a notice was lost without a fault");
-                        applied = number;
-                    }
-                    arrivals.note(count);
-                }
-            }));
+        started.expect("servers can be started")
+    }
+
+    fn all(&mut self) -> &[RedisServer] {
+        match self {
+            Self::Single(server) => std::slice::from_ref(server),
+            Self::Cluster(cluster) => cluster.nodes(),
         }
-        // The script is loaded, and every node has heard something.
+    }
+
+    fn urls(&mut self) -> Vec<String> {
+        self.all().iter().map(RedisServer::url).collect()
+    }
+
+    /// The sum of a figure over all servers.
+    async fn info(&mut self, field: &str) -> f64 {
+        let mut sum = 0.0;
+        for server in self.all() {
+            sum += info(server, field).await;
+        }
+        sum
+    }
+}
+
+impl Load {
+    pub(crate) async fn start(
+        backplane: Backplane,
+        topology: Topology,
+        nodes: usize,
+    ) -> RedisResult<Self> {
+        let mut servers = Servers::start(topology).await;
+        let urls = servers.urls();
+        let (writer, owner) = owner(backplane, &urls).await?;
+        let mut load = Self {
+            connections_before: servers.info("connected_clients").await,
+            memory_before: 0.0,
+            servers,
+            writer,
+            arrivals: Arc::default(),
+            nodes: Vec::new(),
+        };
+        for place in 0..nodes {
+            let url = match backplane {
+                Backplane::Streams => &owner,
+                Backplane::PubSub | Backplane::Shared => &urls[place % urls.len()],
+            };
+            let feed = Feed::open(backplane, url, FIRST).await?;
+            let heard = hear(feed, Arc::clone(&load.arrivals));
+            load.nodes.push(tokio::spawn(heard));
+        }
+        // What is made for the first notices only is not to be counted.
         load.one_at_a_time(10).await?;
-        load.memory_before = info(&load.server, "used_memory").await;
+        load.memory_before = load.servers.info("used_memory").await;
         Ok(load)
     }
 
@@ -131,9 +171,9 @@ impl Load {
     }
 
     /// Connections per node, and the memory in bytes that the notices so far have left behind.
-    pub(crate) async fn footprint(&self) -> (f64, f64) {
-        let connections = info(&self.server, "connected_clients").await - self.connections_before;
-        let memory = info(&self.server, "used_memory").await - self.memory_before;
+    pub(crate) async fn footprint(&mut self) -> (f64, f64) {
+        let connections = self.servers.info("connected_clients").await - self.connections_before;
+        let memory = self.servers.info("used_memory").await - self.memory_before;
         (connections / self.nodes.len() as f64, memory)
     }
 
@@ -169,15 +209,15 @@ impl Load {
         Ok(self.arrivals.all().await - begun)
     }
 
-    /// Microseconds of processor time that the server has used.
-    async fn cpu(&self) -> f64 {
-        let user = info(&self.server, "used_cpu_user").await;
-        (user + info(&self.server, "used_cpu_sys").await) * 1e6
+    /// Microseconds of processor time that the servers have used.
+    async fn cpu(&mut self) -> f64 {
+        let user = self.servers.info("used_cpu_user").await;
+        (user + self.servers.info("used_cpu_sys").await) * 1e6
     }
 
-    /// Bytes that the server has sent.
-    async fn sent(&self) -> f64 {
-        info(&self.server, "total_net_output_bytes").await
+    /// Bytes that the servers have sent to clients.
+    async fn sent(&mut self) -> f64 {
+        self.servers.info("total_net_output_bytes").await
     }
 }
 
@@ -186,6 +226,36 @@ impl Drop for Load {
         for node in &self.nodes {
             node.abort();
         }
+    }
+}
+
+/// The number of the notice by which the writer finds out where it belongs.
+const FIRST: u64 = 1;
+
+/// A writer at the server that has the partition's keys, and that server's address.
+async fn owner(backplane: Backplane, urls: &[String]) -> RedisResult<(Writer, String)> {
+    for url in urls {
+        let mut writer = Writer::open(backplane, url).await?;
+        // The others say that the keys have moved.
+        if let Ok(number) = writer.send().await {
+            assert_eq!(number, FIRST);
+            return Ok((writer, url.clone()));
+        }
+    }
+    unreachable!("every key is at one of the servers")
+}
+
+/// A node: takes note of every notice, and that none is missing.
+async fn hear(mut feed: Feed, arrivals: Arc<Arrivals>) {
+    let mut numbers = Vec::new();
+    let mut applied = FIRST;
+    while feed.next(&mut numbers).await {
+        let count = numbers.len() as u64;
+        for number in numbers.drain(..) {
+            assert_eq!(number, applied + 1, "a notice was lost without a fault");
+            applied = number;
+        }
+        arrivals.note(count);
     }
 }
 

@@ -21,10 +21,16 @@ use vacancy_benches::{ROUNDS, Sample, Table};
 
 use crate::{
     feed::{BACKPLANES, Backplane},
-    load::{Figures, Load},
+    load::{Figures, Load, Topology},
 };
 
-const NODES: [usize; 3] = [1, 3, 10];
+const CONDITIONS: [(Topology, usize, &str); 5] = [
+    (Topology::Single, 1, "1 listening"),
+    (Topology::Single, 3, "3 listening"),
+    (Topology::Single, 10, "10 listening"),
+    (Topology::Cluster, 3, "3, cluster of 3"),
+    (Topology::Cluster, 10, "10, cluster of 3"),
+];
 const OUTAGES: usize = 5;
 
 /// What a table shows of a round's figures.
@@ -34,16 +40,16 @@ const FIGURES: [(&str, Figure); 6] = [
     ("µs to the last node, median", |f| micros(f.median)),
     ("µs to the last node, p99", |f| micros(f.p99)),
     (
-        "µs of the server's processor a notice, one at a time",
+        "µs of the servers' processor a notice, one at a time",
         |f| f.single_cpu,
     ),
     ("notices a second at all nodes, burst of 10,000", |f| {
         f.burst_rate
     }),
-    ("µs of the server's processor a notice, burst", |f| {
+    ("µs of the servers' processor a notice, burst", |f| {
         f.burst_cpu
     }),
-    ("bytes sent by the server a notice, burst", |f| f.bytes),
+    ("bytes sent by the servers a notice, burst", |f| f.bytes),
 ];
 
 fn main() {
@@ -63,16 +69,19 @@ fn main() {
 
 async fn loads() -> RedisResult<()> {
     let mut tables = FIGURES.map(|(title, _)| Table::new(title, Backplane::Streams.to_string()));
-    println!("                 | nodes | connections a node | KiB in the server after all notices");
-    for nodes in NODES {
+    println!(
+        "{:16} | {:16} | connections a node | KiB in the servers after 10,500 notices",
+        "", "nodes"
+    );
+    for (topology, nodes, heading) in CONDITIONS {
         let mut loads = Vec::new();
         for backplane in BACKPLANES {
-            let mut load = Load::start(backplane, nodes).await?;
+            let mut load = Load::start(backplane, topology, nodes).await?;
             // Thrown away; and one burst of notices is what the memory is stated for.
             load.round().await?;
             let (connections, memory) = load.footprint().await;
             let kib = memory / 1024.0;
-            println!("{backplane:16} | {nodes:>5} | {connections:>18} | {kib:>8.0}");
+            println!("{backplane:16} | {heading:16} | {connections:>18} | {kib:>8.0}");
             loads.push((backplane, load, Vec::new()));
         }
         for round in 0..ROUNDS {
@@ -91,7 +100,6 @@ async fn loads() -> RedisResult<()> {
             let sample = |(backplane, _, figures): &(Backplane, _, Vec<Figures>)| {
                 Sample::of(backplane.to_string(), figures.iter().map(figure))
             };
-            let heading = format!("{nodes} listening");
             table.column(heading, loads.iter().map(sample).collect());
         }
     }
