@@ -321,16 +321,28 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     /// When it returns, no call that begins later in this process gives a value that it reached. A load
     /// under way is served to the readers that began before, and kept for nobody.
     pub fn invalidate(&self, scope: &Scope, span: Span) -> bool {
-        let inner = &self.0;
-        inner.counters.invalidations.add();
-        // Before the fence: whoever finds the fence raised must not be answered by level 2, which
-        // has not heard of it yet.
-        if let Some(level2) = &inner.level2
-            && !span.is_empty()
-        {
-            level2.invalidate(scope, span);
+        if let Some(level2) = &self.0.level2 {
+            level2.invalidate(&[Cover::new(scope.clone(), span)]);
         }
-        inner.fences.invalidate(scope, span)
+        self.0.counters.invalidations.add();
+        self.0.fences.invalidate(scope, span)
+    }
+
+    /// Makes every value untrue that meets one of `covers`, as [`invalidate`](Self::invalidate) does; how many
+    /// of their scopes anybody held a value of, or was loading one.
+    ///
+    /// With a level 2, what belongs to one tenant goes there together, in one round trip.
+    ///
+    /// # Consistency
+    ///
+    /// As for [`invalidate`](Self::invalidate).
+    pub fn invalidate_all(&self, covers: &[Cover]) -> usize {
+        // Before the fences: whoever finds one raised must not be answered by level 2, which has not
+        // heard of it yet.
+        if let Some(level2) = &self.0.level2 {
+            level2.invalidate(covers);
+        }
+        self.0.raise(covers)
     }
 
     /// Waits until all that was invalidated before for `tenant` is confirmed: see
@@ -434,14 +446,11 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     /// As for [`invalidate`](Self::invalidate).
     pub fn release(&self, hold: &Hold) {
         let inner = &self.0;
+        if let Some(level2) = &inner.level2 {
+            level2.release(hold.covers(), hold.shared_id());
+        }
+        inner.raise(hold.covers());
         for Cover { scope, span } in hold.covers() {
-            inner.counters.invalidations.add();
-            if let Some(level2) = &inner.level2
-                && !span.is_empty()
-            {
-                level2.release(scope, *span, hold.shared_id());
-            }
-            inner.fences.invalidate(scope, *span);
             inner.fences.release_span(scope, *span, hold.id());
         }
     }
@@ -483,6 +492,16 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Inner<K
             return Err(Unserved::Expired);
         }
         Ok(entry)
+    }
+
+    /// Raises the fences here; how many there were to raise.
+    fn raise(&self, covers: &[Cover]) -> usize {
+        let mut found = 0;
+        for Cover { scope, span } in covers {
+            self.counters.invalidations.add();
+            found += usize::from(self.fences.invalidate(scope, *span));
+        }
+        found
     }
 
     fn next_hold(&self) -> HoldId {

@@ -236,25 +236,31 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
         });
     }
 
-    /// Takes an invalidation in, to be carried to Redis.
-    pub(crate) fn invalidate(&self, scope: &Scope, span: Span) {
-        self.carry(scope, span, Deed::Raise);
+    /// Takes invalidations in, to be carried to Redis: in one call for each tenant.
+    pub(crate) fn invalidate(&self, covers: &[Cover]) {
+        self.carry(covers, Deed::Raise);
     }
 
-    /// Takes an invalidation in that releases a hold, if Redis has confirmed one.
-    pub(crate) fn release(&self, scope: &Scope, span: Span, id: Option<HoldId>) {
-        let deed = id.map_or(Deed::Raise, |id| Deed::Release { id });
-        self.carry(scope, span, deed);
+    /// Takes invalidations in that release a hold, if Redis has confirmed one.
+    pub(crate) fn release(&self, covers: &[Cover], id: Option<HoldId>) {
+        self.carry(covers, id.map_or(Deed::Raise, |id| Deed::Release { id }));
     }
 
-    fn carry(&self, scope: &Scope, span: Span, deed: Deed) {
+    fn carry(&self, covers: &[Cover], deed: Deed) {
         self.node.begin();
-        let item = Item {
-            scope: scope.clone(),
-            span,
+        let item = |cover: &Cover| Item {
+            scope: cover.scope.clone(),
+            span: cover.span,
             deed,
         };
-        self.node.part(scope.tenant()).outbox.push(item);
+        let same_tenant = |one: &Cover, other: &Cover| one.scope.tenant() == other.scope.tenant();
+        for covers in covers.chunk_by(same_tenant) {
+            let items = covers.iter().filter(|cover| !cover.span.is_empty());
+            if let Some(first) = covers.first() {
+                let outbox = &self.node.part(first.scope.tenant()).outbox;
+                outbox.push(items.map(item));
+            }
+        }
     }
 
     /// Waits until all that was invalidated before is confirmed.

@@ -5,7 +5,7 @@ use std::{convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    cover::{Scope, Span},
+    cover::Cover,
     entry::{Entry, Guards},
     fence::HoldId,
     fences::Fences,
@@ -108,11 +108,11 @@ impl<K, V> Level2<K, V> {
         match self.0 {}
     }
 
-    pub(crate) fn invalidate(&self, _: &Scope, _: Span) {
+    pub(crate) fn invalidate(&self, _: &[Cover]) {
         match self.0 {}
     }
 
-    pub(crate) fn release(&self, _: &Scope, _: Span, _: Option<HoldId>) {
+    pub(crate) fn release(&self, _: &[Cover], _: Option<HoldId>) {
         match self.0 {}
     }
 

@@ -1,6 +1,6 @@
 //! What a cache has done so far.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A count that many threads add to.
 #[derive(Default)]
@@ -23,9 +23,37 @@ impl Counter {
     }
 }
 
+/// A count that every reader adds to: one place for each of a few groups of threads.
+#[derive(Default)]
+pub(crate) struct BusyCounter([Counter; PLACES]);
+
+/// Enough that threads of a usual machine seldom share one.
+const PLACES: usize = 8;
+
+thread_local! {
+    /// Threads take the places in turn.
+    static PLACE: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % PLACES
+    };
+}
+
+impl BusyCounter {
+    #[inline]
+    pub(crate) fn add(&self) {
+        // A thread that is ending has no place any more.
+        let place = PLACE.try_with(|place| *place).unwrap_or(0);
+        self.0[place].add();
+    }
+
+    fn get(&self) -> u64 {
+        self.0.iter().map(Counter::get).sum()
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) hits: Counter,
+    pub(crate) hits: BusyCounter,
     pub(crate) loads: Counter,
     pub(crate) coalesced: Counter,
     pub(crate) failed: Counter,

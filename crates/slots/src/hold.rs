@@ -94,11 +94,6 @@ impl Holds {
         same.push(hold);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        let holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        holds.is_empty()
-    }
-
     /// The hold of this reach that ends first.
     pub(crate) fn take(&self, covers: &[Cover]) -> Option<Hold> {
         let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -216,7 +216,12 @@ impl SlotsCache {
     /// When it returns, no call that begins later in this process gives an answer that it reached.
     pub fn invalidate(&self, tenant: &TenantId, target: &Target, when: Option<Interval>) {
         let scopes = target.scopes(tenant, &*self.0.directory);
-        self.0.raise(&scopes, &[when.map_or(Span::ALL, span_of)]);
+        let span = when.map_or(Span::ALL, span_of);
+        let covers: Vec<_> = scopes
+            .into_iter()
+            .map(|scope| Cover::new(scope, span))
+            .collect();
+        self.0.days.invalidate_all(&covers);
     }
 
     /// Waits until all that was dispatched or invalidated before for `tenant` is confirmed by Redis, and in
@@ -420,11 +425,11 @@ impl Inner {
     }
 
     fn apply<E: Event>(&self, changes: &[Change]) {
-        match self.held(changes) {
-            Some(hold) => self.days.release(&hold),
-            None => changes
-                .iter()
-                .for_each(|change| self.raise(&change.scopes, &change.spans)),
+        let covers = covers_of(changes);
+        if let Some(hold) = self.holds.take(&covers) {
+            self.days.release(&hold);
+        } else {
+            self.days.invalidate_all(&covers);
         }
         // After the fences: whoever takes the log lines may take his time.
         if changes.iter().any(|change| change.blind) {
@@ -434,22 +439,6 @@ impl Inner {
                 reason = "the directory panicked",
                 "Cache invalidation failed (non-critical)"
             );
-        }
-    }
-
-    /// The hold that was taken for these changes, if any.
-    fn held(&self, changes: &[Change]) -> Option<Hold> {
-        if self.holds.is_empty() {
-            return None;
-        }
-        self.holds.take(&covers_of(changes))
-    }
-
-    fn raise(&self, scopes: &[Scope], spans: &[Span]) {
-        for scope in scopes {
-            for span in spans {
-                self.days.invalidate(scope, *span);
-            }
         }
     }
 }

@@ -28,7 +28,7 @@ const PATIENCE: u32 = 3;
 pub(crate) enum Server {
     Single(Client),
     Cluster {
-        client: ClusterClient,
+        client: Box<ClusterClient>,
         /// The nodes that the user named; any of them passes notices on.
         seeds: Vec<Client>,
     },
@@ -75,7 +75,7 @@ impl Link {
     ) -> Result<T, StoreError> {
         let called = timeout(self.limit, async {
             let mut connection = Connection(self.wire().await?);
-            Ok(call(&mut connection).await?)
+            call(&mut connection).await
         });
         match called.await {
             Ok(Ok(answer)) => {

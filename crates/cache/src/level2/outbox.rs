@@ -64,12 +64,14 @@ pub(crate) enum Batch {
 }
 
 impl Outbox {
-    /// Takes an invalidation in.
-    pub(crate) fn push(&self, item: Item) {
+    /// Takes invalidations in, to be sent together if there is room.
+    pub(crate) fn push(&self, items: impl IntoIterator<Item = Item>) {
         let mut queue = self.queue();
-        queue.last += 1;
-        let number = queue.last;
-        queue.insert(number, item);
+        for item in items {
+            queue.last += 1;
+            let number = queue.last;
+            queue.insert(number, item);
+        }
         self.length.store(queue.weight(), Ordering::SeqCst);
         drop(queue);
         self.filled.notify_one();
@@ -243,7 +245,7 @@ mod tests {
     #[test]
     fn what_is_not_confirmed_meets_readers() {
         let outbox = Outbox::default();
-        outbox.push(item(1, 0));
+        outbox.push([item(1, 0)]);
         let meets = |from| outbox.meets([(&scope(1), Span::new(from, from + 5))]);
         assert!(meets(9) && !meets(10));
         let batch = outbox.batch().unwrap();
@@ -255,9 +257,9 @@ mod tests {
     #[test]
     fn what_comes_while_a_batch_is_on_its_way_is_sent_later() {
         let outbox = Outbox::default();
-        outbox.push(item(1, 0));
+        outbox.push([item(1, 0)]);
         let batch = outbox.batch().unwrap();
-        outbox.push(item(1, 0));
+        outbox.push([item(1, 0)]);
         assert_eq!(outbox.confirmed(&batch), (1, 1));
         assert!(outbox.meets([(&scope(1), Span::ALL)]));
         assert_eq!(drain(&outbox), [item(1, 0)]);
@@ -266,9 +268,9 @@ mod tests {
     #[test]
     fn a_batch_that_failed_is_sent_again_with_what_came_since() {
         let outbox = Outbox::default();
-        outbox.push(item(1, 0));
+        outbox.push([item(1, 0)]);
         drop(outbox.batch());
-        outbox.push(item(2, 0));
+        outbox.push([item(2, 0)]);
         assert_eq!(drain(&outbox), [item(1, 0), item(2, 0)]);
     }
 
@@ -276,7 +278,7 @@ mod tests {
     fn too_many_spans_become_their_whole_scopes() {
         let outbox = Outbox::default();
         for nth in 0..=ROOM {
-            outbox.push(item(nth % 7, nth as i64));
+            outbox.push([item(nth % 7, nth as i64)]);
         }
         assert!(outbox.len() <= 8);
         assert!((0..7).all(|id| outbox.meets([(&scope(id), Span::new(-100, -99))])));
@@ -290,12 +292,12 @@ mod tests {
     fn too_many_scopes_become_everything() {
         let outbox = Outbox::default();
         for nth in 0..=ROOM {
-            outbox.push(item(nth, 0));
+            outbox.push([item(nth, 0)]);
         }
         assert!(outbox.meets([(&scope(ROOM * 2), Span::ALL)]));
         let batch = outbox.batch().unwrap();
         assert!(matches!(batch, Batch::Everything));
-        outbox.push(item(0, 0));
+        outbox.push([item(0, 0)]);
         assert_eq!(outbox.confirmed(&batch), (0, 0), "one came in meanwhile");
         let batch = outbox.batch().unwrap();
         assert_eq!(outbox.confirmed(&batch), (1, outbox.last()));

@@ -139,6 +139,7 @@ impl Redis {
         let seeds: Vec<Client> = urls.into_iter().map(|url| url.0).collect();
         let infos = seeds.iter().map(|seed| seed.get_connection_info().clone());
         let client = ClusterClient::new(infos).map_err(|_| InvalidUrl::Cluster)?;
+        let client = Box::new(client);
         let server = Server::Cluster { client, seeds };
         Ok(Self::new(server, CLUSTER_PARTITIONS))
     }
