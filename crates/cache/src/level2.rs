@@ -194,8 +194,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
             counters.fenced.add();
             return None;
         }
-        // By one clock, the server's. It can only look older here than it is, by the time of the answer.
-        let age = Duration::from_millis(answered.now_ms.saturating_sub(origin.loaded_ms));
+        // By one clock, the server's, which tells whole milliseconds: one more, so that the entry can only
+        // look older here than it is.
+        let age = Duration::from_millis(answered.now_ms.saturating_sub(origin.loaded_ms) + 1);
         let Some(left) = node
             .times
             .ttl
