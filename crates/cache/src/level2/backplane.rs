@@ -85,7 +85,7 @@ fn hear_notice(node: &Node, notice: &Notice) {
 fn count(node: &Node, hearing: Hearing) {
     match hearing {
         Hearing::InOrder => {}
-        Hearing::Gap => node.counters.gaps.add(),
+        Hearing::Gap | Hearing::Deaf => node.counters.gaps.add(),
         Hearing::Reborn => node.counters.incarnations.add(),
     }
 }
@@ -120,7 +120,6 @@ pub(crate) async fn pulse(node: Arc<Node>, index: usize) {
     let part = &node.parts[index];
     let lease = node.times.lease;
     let mut known: Option<Pulse> = None;
-    let mut gaps = 0;
     for round in 0_u64.. {
         let all_nodes = round % ROUNDS == ROUNDS - 1;
         // The lease counts from here: whatever is raised after this, its writer waits for us.
@@ -132,13 +131,7 @@ pub(crate) async fn pulse(node: Arc<Node>, index: usize) {
                 let hearing = part.partition.pulsed(pulse.at.clone(), until);
                 count(&node, hearing);
                 node.counters.leases.add();
-                gaps = match hearing {
-                    Hearing::Gap => gaps + 1,
-                    _ => 0,
-                };
-                if gaps >= 2 {
-                    // Twice in a row something was said that this subscription did not hear.
-                    gaps = 0;
+                if hearing == Hearing::Deaf {
                     node.deaf.notify_one();
                 }
                 if all_nodes {

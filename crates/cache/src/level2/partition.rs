@@ -51,7 +51,12 @@ struct Heard {
     waiting: Option<(u64, u64)>,
     /// Whether the subscription is a new one, so that nothing can be on its way.
     fresh_ears: bool,
+    /// Gaps that pulses have told of since a notice arrived.
+    silent_gaps: u32,
 }
+
+/// So many gaps without a notice in between are not bad luck.
+const DEAF_AFTER: u32 = 2;
 
 /// What has come of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +65,8 @@ pub(crate) enum Hearing {
     InOrder,
     /// Something was missed: the epoch has changed.
     Gap,
+    /// A gap, and nothing was heard since the last one: the subscription may be half-open.
+    Deaf,
     /// Another incarnation was met: the epoch has changed.
     Reborn,
 }
@@ -191,7 +198,10 @@ impl Partition {
 
     /// The subscription has been confirmed: what was said before it will not be heard any more.
     pub(crate) fn listens_anew(&self) {
-        self.heard().fresh_ears = true;
+        let mut heard = self.heard();
+        heard.fresh_ears = true;
+        heard.silent_gaps = 0;
+        drop(heard);
         self.pulse.notify_one();
     }
 
@@ -204,6 +214,7 @@ impl Partition {
         applied: &Counter,
     ) -> Hearing {
         let mut heard = self.heard();
+        heard.silent_gaps = 0;
         let Some(upto) = heard
             .upto
             .as_mut()
@@ -259,7 +270,13 @@ impl Partition {
                     heard.waiting = Some((at.number, until));
                     return Hearing::InOrder;
                 }
-                Hearing::Gap
+                if !fresh_ears {
+                    heard.silent_gaps += 1;
+                }
+                match heard.silent_gaps >= DEAF_AFTER {
+                    true => Hearing::Deaf,
+                    false => Hearing::Gap,
+                }
             }
             _ => {
                 heard.met_at = clock::now();
