@@ -166,12 +166,18 @@ impl Link {
 
     fn failed(&self, error: &RedisError) {
         self.silent.store(0, Ordering::Relaxed);
-        // A server that has become a replica keeps its connections, and would go on refusing here.
-        if error.code() == Some(REPLICA) || error.code() == Some("READONLY") {
-            self.give_up();
-        }
-        #[cfg(vacancy_simulation)]
-        if error.is_io_error() || error.is_unrecoverable_error() {
+        let refused = match &self.server {
+            // The manager makes a connection anew that has broken, but goes on for ever with the failure of
+            // one that was refused when it was made, or whose first replies could not be read.
+            Server::Single(_) => !error.is_io_error(),
+            // A server that has become a replica keeps its connections, and would go on refusing here.
+            Server::Cluster { .. } => {
+                error.code() == Some(REPLICA) || error.code() == Some("READONLY")
+            }
+            #[cfg(vacancy_simulation)]
+            Server::Dialed(_) => true,
+        };
+        if refused {
             self.give_up();
         }
     }
