@@ -1,93 +1,287 @@
-//! Several processes, one truth: what one invalidates, no other serves.
-
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-
-use vacancy::cache::{Cache, Consistency, Cover, Redis, Scope, SharedKey, Source, Span};
-use vacancy_testbed::RedisServer;
+//! Several processes, one truth: what one invalidates, no other serves, and nothing else is lost.
 
 mod support;
-use support::soon;
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key(u32);
+use std::time::{Duration, Instant};
 
-impl SharedKey for Key {
-    fn tenant(&self) -> &str {
-        "15"
-    }
+use support::{
+    Gate,
+    nodes::{DAY, Day, Node, Origin, TENANT, ask, day, host, key, keys, redis, strict},
+    salon::{Salon, booking, diary, october, wednesday},
+    until,
+};
+use vacancy::{
+    cache::{Cache, Consistency, Redis, Scope, Source, Span},
+    dispatch::Outcome,
+};
+use vacancy_testbed::{Direction, Fault, Monitor, Proxy, RedisServer};
 
-    fn name(&self) -> String {
-        self.0.to_string()
-    }
+async fn server() -> RedisServer {
+    RedisServer::start().await.expect("a server")
 }
 
-/// One node: a cache of its own, before an origin that all share.
-struct Node {
-    cache: Cache<Key, u64, Infallible>,
-    origin: Arc<AtomicU64>,
+async fn two_nodes(server: &RedisServer, origin: &Origin) -> [Node; 2] {
+    let nodes = [(); 2].map(|()| Node::new(strict(&server.url()), origin));
+    for node in &nodes {
+        node.leased().await;
+    }
+    nodes
 }
 
-impl Node {
-    fn new(server: &RedisServer, consistency: Consistency, origin: &Arc<AtomicU64>) -> Self {
-        let redis = Redis::at(server.url().parse().expect("the address of a redis"))
-            .namespace("test")
-            .consistency(consistency)
-            .lease(Duration::from_secs(2));
-        Self {
-            cache: Cache::builder().redis(redis).build(),
-            origin: Arc::clone(origin),
+/// Reads until level 1 answers, without a change of the value.
+async fn keep(node: &Node, day: &Day) {
+    let value = node.read(day).await.0;
+    loop {
+        match node.read(day).await {
+            (same, Source::Level1) if same == value => return,
+            (other, _) => assert_eq!(other, value),
         }
-    }
-
-    fn covers() -> [Cover; 1] {
-        [Cover::new(Scope::new("15", "host", "1"), Span::new(0, 100))]
-    }
-
-    async fn read(&self) -> (u64, Source) {
-        let load = async || Ok(self.origin.load(Ordering::SeqCst));
-        let Ok(answer) = self.cache.get_or_load(&Key(1), Self::covers, load).await;
-        (*answer, answer.source())
-    }
-
-    /// Waits until level 1 may answer.
-    async fn leased(&self) {
-        soon(async {
-            while !self.cache.is_leased("15") {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_node_is_answered_by_redis_and_hears_what_the_first_invalidates() {
-    let server = RedisServer::start().await.unwrap();
-    let origin = Arc::new(AtomicU64::new(1));
-    let [a, b] = [(); 2].map(|()| Node::new(&server, Consistency::Strict, &origin));
+    let (server, origin) = (server().await, Origin::new());
+    let [a, b] = two_nodes(&server, &origin).await;
+    a.load(&DAY).await;
+    assert_eq!(b.read(&DAY).await, (1, Source::Level2));
+    keep(&b, &DAY).await;
+
+    a.change(&DAY, 2);
+    a.confirmed().await;
+    assert_eq!(b.read(&DAY).await.0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_elsewhere_leaves_both_levels_alone() {
+    let (server, origin) = (server().await, Origin::new());
+    let [a, b] = two_nodes(&server, &origin).await;
+    a.load(&DAY).await;
+    keep(&b, &DAY).await;
+
+    origin.set(2); // whoever asks it shows that he did
+    a.cache.invalidate(&host(TENANT), day(2).span());
+    a.cache.invalidate(&host(TENANT), day(0).span());
+    a.cache
+        .invalidate(&Scope::new(TENANT, "host", "2"), Span::ALL);
+    a.cache.invalidate(&host("16"), Span::ALL);
+    a.confirmed().await;
+    until(|| b.level2().notices > 0).await;
+
+    keep(&b, &DAY).await;
+    assert_eq!(b.read(&DAY).await.0, 1);
+    let late = Node::new(redis(&server.url()), &origin);
+    assert_eq!(late.read(&DAY).await, (1, Source::Level2));
+    assert_eq!(b.cache.statistics().loads, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_another_nodes_invalidation_overtook_is_kept_nowhere() {
+    let (server, origin, gate) = (server().await, Origin::new(), Gate::new());
+    let [a, b] = two_nodes(&server, &origin).await;
+    let overtaken = b.read_at(&DAY, &gate);
+    gate.entered().await;
+    a.change(&DAY, 2);
+    a.confirmed().await;
+    gate.release();
+    assert_eq!(overtaken.await.unwrap(), (1, Source::Loaded));
+
+    assert_eq!(a.read(&DAY).await, (2, Source::Loaded));
+    assert_eq!(b.read(&DAY).await.0, 2);
+    assert_eq!(b.cache.statistics().born_invalid, 1);
+    assert_eq!(b.level2().written, 0);
+}
+
+/// The node that loads has not heard of it, and writes what it loaded over it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_written_after_its_invalidation_is_not_served() {
+    let (server, origin, gate) = (server().await, Origin::new(), Gate::new());
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let a = Node::new(redis(&server.url()), &origin);
+    let b = Node::new(
+        redis(&proxy.url()).time_out(Duration::from_secs(60)),
+        &origin,
+    );
+    b.leased().await;
+    let overtaken = b.read_at(&DAY, &gate);
+    gate.entered().await;
+    proxy.set(Fault::BlackHole(Direction::ToClient)); // replies and notices
+    a.change(&DAY, 2);
+    a.confirmed().await;
+    gate.release();
+    assert_eq!(overtaken.await.unwrap(), (1, Source::Loaded));
+    support::soon(async { while keys(&server, "*:e:*").await.is_empty() {} }).await;
+
+    assert_eq!(a.read(&DAY).await, (2, Source::Loaded));
+    assert_eq!(a.level2().fenced, 1);
+    proxy.set(Fault::None);
+    until(|| b.level2().notices > 0).await;
+    assert_eq!(b.read(&DAY).await.0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_whose_fence_is_gone_is_not_served_and_the_next_one_is() {
+    let (server, origin) = (server().await, Origin::new());
+    let [a, b] = two_nodes(&server, &origin).await;
+    a.load(&DAY).await;
+    let fence = key(&server, "*:f:*").await;
+    // As long as nothing was invalidated anywhere, nothing can have been lost.
+    a.cache
+        .invalidate(&Scope::new(TENANT, "host", "2"), Span::ALL);
+    a.confirmed().await;
+    ask(&server, &["DEL", &fence]).await;
+    b.load(&DAY).await;
+    assert_eq!(b.level2().fenced, 1);
+    let late = Node::new(redis(&server.url()), &origin);
+    assert_eq!(late.read(&DAY).await, (1, Source::Level2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_one_node_never_waits_for_a_load_of_another() {
+    let (server, origin, gates) = (server().await, Origin::new(), [Gate::new(), Gate::new()]);
+    let nodes = two_nodes(&server, &origin).await;
+    let readers = [0, 1].map(|n: usize| nodes[n].read_at(&DAY, &gates[n]));
+    for gate in &gates {
+        gate.entered().await;
+    }
+    for (gate, reader) in gates.iter().zip(readers) {
+        gate.release();
+        assert_eq!(reader.await.unwrap(), (1, Source::Loaded));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_namespaces_never_meet() {
+    let (server, origin) = (server().await, Origin::new());
+    let node = |namespace: &str| Node::new(strict(&server.url()).namespace(namespace), &origin);
+    // Names that a careless join, or a pattern, would take for one another.
+    let [a, b] = ["salon", "salon:1}:e:15"].map(node);
     a.leased().await;
     b.leased().await;
-    assert_eq!(a.read().await, (1, Source::Loaded));
-    soon(async {
-        while a.cache.statistics().level2.written == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert_eq!(b.read().await, (1, Source::Level2));
-    assert_eq!(b.read().await, (1, Source::Level1));
+    a.load(&DAY).await;
+    assert_eq!(b.read(&DAY).await, (1, Source::Loaded));
+    keep(&b, &DAY).await;
+    a.change(&DAY, 2);
+    a.confirmed().await;
+    assert_eq!(a.read(&DAY).await, (2, Source::Loaded));
+    assert_eq!(b.read(&DAY).await.0, 1);
+    assert_eq!((b.level2().notices, b.level2().fenced), (0, 0));
+}
 
-    origin.store(2, Ordering::SeqCst);
-    a.cache
-        .invalidate(&Scope::new("15", "host", "1"), Span::new(10, 20));
-    soon(a.cache.confirmed("15", None)).await.unwrap();
-    assert_eq!(b.read().await.0, 2);
-    println!("{:#?}\n{:#?}", a.cache.statistics(), b.cache.statistics());
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tenants_never_meet() {
+    let (server, origin) = (server().await, Origin::new());
+    let [a, b] = two_nodes(&server, &origin).await;
+    let other = Day {
+        tenant: "15:1",
+        number: 1,
+    };
+    a.load(&DAY).await;
+    origin.set(2);
+    assert_eq!(b.read(&other).await, (2, Source::Loaded));
+    a.cache.invalidate(&host(other.tenant), Span::ALL);
+    a.confirmed().await;
+    origin.set(3);
+    assert_eq!(a.read(&DAY).await.0, 1);
+    assert_eq!(b.read(&other).await.0, 3);
+}
+
+/// A bound of the contract, on what is served: not on how fast the machine is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_level_2_grows_no_older_in_level_1_than_it_may() {
+    const TTL: Duration = Duration::from_millis(600);
+    let (server, origin) = (server().await, Origin::new());
+    let node = || Node {
+        cache: Cache::builder()
+            .ttl(TTL)
+            .redis(redis(&server.url()))
+            .build(),
+        origin: origin.clone(),
+    };
+    let (a, b) = (node(), node());
+    b.leased().await;
+    a.load(&DAY).await;
+    let loaded = Instant::now();
+    origin.set(2); // and nobody says so
+    until(|| loaded.elapsed() > TTL / 2).await;
+    let first = b.answer(&DAY).await;
+    // Without it the machine was too slow, and nothing is shown.
+    assert_eq!((*first, first.source()), (1, Source::Level2));
+    let mut kept = 0;
+    loop {
+        let begun = loaded.elapsed();
+        match b.read(&DAY).await {
+            (1, source) => {
+                kept += u32::from(source == Source::Level1);
+                assert!(begun < TTL, "{begun:?}");
+            }
+            _ => break,
+        }
+    }
+    assert!(kept > 0);
+}
+
+/// The looks of a read, as the server was asked.
+async fn looks(monitor: &mut Monitor, count: usize) {
+    let mut found = 0;
+    while found < count {
+        let line = support::soon(monitor.next())
+            .await
+            .expect("the server runs");
+        found += usize::from(line.contains("\"EVALSHA\"") && line.contains(":e:15:"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_is_one_round_trip() {
+    let server = server().await;
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let month = october(1, 31);
+    let a = Salon::sharing(&diary(), redis(&server.url()));
+    a.load(&month).await;
+    until(|| a.slots.statistics().level2.written == 31).await;
+
+    let patient = redis(&proxy.url()).time_out(Duration::from_secs(60));
+    let b = Salon::sharing(&a.diary, patient);
+    b.open(&october(1, 1)).await; // connected, and the script is known
+    let calls = a.diary.calls();
+    let mut monitor = server.monitor().await.unwrap();
+    proxy.set(Fault::BlackHole(Direction::ToClient));
+    let read = tokio::spawn({
+        let (b, month) = (b.clone(), october(2, 30));
+        async move { b.open(&month).await }
+    });
+    looks(&mut monitor, 30).await; // before there is one answer
+    assert!(!read.is_finished());
+    proxy.set(Fault::None);
+    assert_eq!(read.await.unwrap(), a.diary.free(&october(2, 30)));
+    assert_eq!(a.diary.calls(), calls);
+    assert_eq!(b.slots.statistics().level2.hits, 31);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_one_process_has_booked_no_other_offers() {
+    let (server, diary) = (server().await, diary());
+    let [a, b] = [(); 2].map(|()| Salon::sharing(&diary, strict(&server.url())));
+    let offered = a.load(&wednesday()).await;
+    let [taken, free] = [&offered[4], &offered[5]];
+    b.keep(&wednesday()).await;
+    assert!(b.slots.statistics().level2.hits > 0);
+
+    let booked = booking(7001, taken);
+    a.commit(&booked);
+    let receipt = a.dispatch(&booked);
+    let outcome = support::soon(receipt.reached("slots.invalidate")).await;
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert!(!b.offers(&wednesday(), taken).await);
+    assert!(b.offers(&wednesday(), free).await);
+    assert_eq!(b.open(&wednesday()).await, diary.free(&wednesday()));
+}
+
+#[test]
+fn a_redis_is_bounded_unless_it_is_told_otherwise() {
+    assert_eq!(Consistency::default(), Consistency::Bounded);
+    let url = "redis://127.0.0.1:1".parse().unwrap();
+    assert!(format!("{:?}", Redis::at(url)).contains("Bounded"));
 }

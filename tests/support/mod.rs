@@ -7,6 +7,10 @@
 )]
 
 pub(crate) mod diary;
+#[cfg(feature = "redis")]
+pub(crate) mod nodes;
+#[cfg(feature = "redis")]
+pub(crate) mod salon;
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,6 +66,16 @@ pub(crate) async fn soon<F: IntoFuture>(what: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), what)
         .await
         .expect("it should have come by now")
+}
+
+/// Waits until it holds.
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+    soon(async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// Lets every task that can run do so, on a runtime of one thread.
