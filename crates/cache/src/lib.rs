@@ -29,6 +29,8 @@
 //!   loaded again: the error is always on this side.
 //! - Concurrent misses of one key share one load. A read that begins after an invalidation never joins
 //!   a load that began before it.
+//! - What is [held](Cache::hold) is kept for nobody and shared with nobody from before a change until
+//!   after it, so not even the moment between the change and its invalidation shows.
 //! - An error of the loader is never kept.
 //! - An invalidation costs the same whatever is cached, and a scope that nothing holds costs nothing.
 //!
@@ -37,7 +39,14 @@
 //! - The cache cannot know of a change that nobody tells it of: the time to live bounds that.
 //! - Entries behind a fence are not freed at once, but when they are loaded again, evicted, or as
 //!   old as the time to live.
-//! - It holds for one process.
+//! - Without the feature `redis` it holds for one process.
+//!
+//! # Features
+//!
+//! - `redis`: a second level in Redis or Valkey, and notices between processes, so that what one
+//!   invalidates no other serves: at once or within a lease, see `Consistency`. What becomes of it when
+//!   Redis fails is told at `Redis`.
+//! - `redis-tls`: addresses that begin with `rediss://`.
 
 mod answer;
 mod builder;

@@ -41,7 +41,20 @@ use crate::{
 /// It makes the offer true; it does not prevent double bookings. That is for the write path, with an
 /// overlap check in its transaction.
 ///
-/// A handle: `clone` is cheap and shares everything. It owns no task.
+/// A handle: `clone` is cheap and shares everything. Without Redis it owns no task; with it, the tasks that
+/// talk to Redis end with the last handle.
+///
+/// # With Redis
+///
+/// With the feature `redis` and [`redis`](SlotsCacheBuilder) several processes share answers. A booking that
+/// was confirmed in one shows in all: within the lease (one second unless set otherwise) in
+/// `Consistency::Bounded`, the default; at once in `Consistency::Strict`. Reads cost what they cost without
+/// Redis while the process has heard from it within the lease, and else one round trip. No failure of Redis
+/// fails a read or a booking, or brings a stale answer back: `vacancy_cache::Redis` tells what happens in each.
+///
+/// The overlay is each process's own: what the source goes on offering for a while after a booking, only
+/// the process that dispatched the event subtracts. The others load it from the source, and keep none of it
+/// for the time of [`source_lag`](SlotsCacheBuilder::source_lag).
 ///
 /// # Examples
 ///

@@ -96,7 +96,34 @@ impl fmt::Debug for RedisUrl {
 
 /// A Redis, or Valkey, 6.2 or newer, that several processes share, and how they use it.
 ///
-/// Processes share what they keep if they name the same namespace. They have to agree on the lease.
+/// Processes share what they keep if they name the same namespace. They have to agree on the lease, and
+/// each has to name the namespace of another application differently.
+///
+/// # When it fails
+///
+/// A read never fails because Redis did: it goes to the origin, shares its load with the readers that came
+/// before the load began, and at most [`max_loads`](crate::Builder::max_loads) run at a time. An invalidation
+/// holds in its own process at once, is kept, and is tried until Redis confirms it; meanwhile this process
+/// asks level 2 for nothing. Past [`confirm_within`](Self::confirm_within) the waiting caller is told
+/// [`Unconfirmed`](crate::Unconfirmed). Up to 8,192 invalidations are kept one by one; beyond that they become
+/// whole scopes, and beyond that everything in the partition. None is dropped.
+///
+/// | what happens | reads | invalidations | other processes |
+/// |---|---|---|---|
+/// | down, refused, wrong password | level 1 until the lease ends, then the origin | kept; `Unconfirmed` when their time is over; sent on return | level 1 until their leases end, then the origin |
+/// | slow, stalled | as down, after the first [`time_out`](Self::time_out) | as down; may have happened, which does no harm | as down, if they feel it too |
+/// | connection half-open, replies lost | as down; after three calls without an answer the connection is made anew | as down | not concerned: a strict writer elsewhere waits for this node's lease |
+/// | subscription lost or half-open | level 1 is given up at the next pulse that tells of more than was heard, and the subscription made anew | not concerned | a strict writer waits for this node's lease |
+/// | read-only: demoted to a replica | as down; the connection is made anew, so that a name that moved leads to the new master | as down | as down |
+/// | out of memory (`noeviction`) | level 2 may answer with what it has; nothing new is written | as down | may serve what could not be invalidated, for the time to live at most; use a policy that evicts |
+/// | evicts keys | an entry without a fence is not valid | not concerned | the same |
+/// | flushed, or restarted empty | another incarnation: level 1 and level 2 begin anew | a strict writer waits once for the leases of the former life | the same, at their next pulse |
+/// | restarted with old data | the same: nothing of the former life is valid | the same | the same |
+/// | failed over, with writes lost | the same | the same | the same |
+/// | one master of a cluster lost | as down, for the tenants whose partition it had | the same | the same |
+///
+/// Outside of this: an old master that goes on accepting writes beside the new one. Set
+/// `min-replicas-to-write` to bound it.
 ///
 /// # Examples
 ///
