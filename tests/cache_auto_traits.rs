@@ -1,8 +1,11 @@
 //! What of the cache may cross threads and outlive its maker.
 
+use std::{error::Error, time::Duration};
+
 use vacancy::cache::{
-    Answer, Builder, Cache, Cover, Follower, Landing, Retry, Scope, Source, Span, Statistics,
-    Ticket, Turn,
+    Admission, Answer, Builder, Cache, Cover, Follower, Hold, InvalidToken, Landing,
+    Level2Statistics, Load, Look, Nearest, Retry, Scope, Source, Span, Statistics, Ticket, Token,
+    Turn, Unconfirmed,
 };
 
 fn crosses_threads<T: Send + Sync + 'static>() {}
@@ -22,12 +25,45 @@ fn handles_answers_and_turns_are_send_and_sync() {
     crosses_threads::<Follower<u32, String>>();
     crosses_threads::<Landing<u32, String>>();
     crosses_threads::<Retry<u32, String>>();
-    crosses_threads::<(Scope, Span, Cover, Source, Statistics)>();
+    crosses_threads::<Load<u32, u32, String>>();
+    crosses_threads::<Look<u32, u32, String>>();
+    crosses_threads::<(Admission, Hold, Token, Nearest)>();
+    crosses_threads::<(Scope, Span, Cover, Source, Statistics, Level2Statistics)>();
+}
+
+#[test]
+fn errors_can_be_boxed_kept_and_given_to_several_readers() {
+    fn error<T: Error + Clone + Send + Sync + 'static>() {}
+    error::<Unconfirmed>();
+    error::<InvalidToken>();
+    #[cfg(feature = "redis")]
+    error::<vacancy::cache::InvalidUrl>();
+}
+
+#[test]
+fn futures_of_a_handle_can_be_spawned() {
+    fn spawnable<T: Send + 'static>(future: T) {
+        drop(future);
+    }
+    fn all(cache: &Numbers, ticket: Ticket<u32, u32, String>, covers: &'static [Cover]) {
+        let handle = || -> &'static Numbers { Box::leak(Box::new(cache.clone())) };
+        spawnable(handle().admission());
+        spawnable(handle().look(vec![ticket]));
+        spawnable(handle().confirmed("tenant", None));
+        spawnable(handle().hold(covers, Duration::ZERO));
+    }
+    let _ = all;
 }
 
 #[test]
 fn settings_can_be_made_on_one_thread_and_used_on_another() {
     crosses_threads::<Builder<u32, u32, String>>();
+    #[cfg(feature = "redis")]
+    crosses_threads::<(
+        vacancy::cache::Redis,
+        vacancy::cache::RedisUrl,
+        vacancy::cache::Consistency,
+    )>();
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{error::Error, fmt::Debug, panic::UnwindSafe};
 
 use vacancy::{
+    cache::Token,
     dispatch::Event,
     slots::{
         Appointment, AppointmentBooked, AppointmentCancelled, AppointmentId,
@@ -10,8 +11,8 @@ use vacancy::{
         EventTypeRules, Interval, InvalidAppointment, InvalidId, InvalidInterval, InvalidKey,
         InvalidateSlotsCache, LocalDay, MissingEventType, NoDirectory, OpenError, OpenSlots,
         QueryError, ResourceId, Revision, Slot, SlotSource, SlotsCache, SlotsCacheBuilder,
-        SlotsKey, SlotsQuery, SlotsRequest, SourceError, SourceTimedOut, StaticDirectory, Target,
-        TenantId,
+        SlotsHold, SlotsKey, SlotsQuery, SlotsRequest, SourceError, SourceTimedOut,
+        StaticDirectory, Target, TenantId,
     },
 };
 
@@ -25,6 +26,8 @@ fn handles_can_be_shared_by_all_threads() {
     fn handle<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
     handle::<SlotsCache>();
     handle::<InvalidateSlotsCache>();
+    anywhere::<SlotsHold>();
+    shown::<SlotsHold>();
     anywhere::<SlotsCacheBuilder>();
     shown::<SlotsCacheBuilder>();
 }
@@ -41,11 +44,24 @@ fn futures_can_be_spawned() {
         drop(sendable(slots.open(&query)));
         spawnable(async move { slots.open(&query).await });
     }
+    fn opens_at_least(slots: SlotsCache, query: SlotsQuery, token: Token) {
+        drop(sendable(slots.open_at_least(&query, &token)));
+        spawnable(async move { slots.open_at_least(&query, &token).await });
+    }
+    fn confirms(slots: SlotsCache, tenant: TenantId) {
+        drop(sendable(slots.confirmed(&tenant)));
+        spawnable(async move { slots.confirmed(&tenant).await });
+    }
+    fn holds(slots: SlotsCache, booked: AppointmentBooked) {
+        drop(sendable(slots.hold(&booked)));
+        spawnable(async move { slots.hold(&booked).await });
+    }
     fn loads<S: SlotSource>(source: S, request: SlotsRequest) {
         drop(sendable(source.slots(&request)));
         spawnable(async move { source.slots(&request).await });
     }
-    let _ = (opens, loads::<Box<Nowhere>>);
+    let _ = (opens, opens_at_least, confirms, holds);
+    let _ = loads::<Box<Nowhere>>;
 }
 
 struct Nowhere;
