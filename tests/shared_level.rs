@@ -190,7 +190,7 @@ async fn two_tenants_never_meet() {
 /// A bound of the contract, on what is served: not on how fast the machine is.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_of_level_2_grows_no_older_in_level_1_than_it_may() {
-    const TTL: Duration = Duration::from_millis(600);
+    const TTL: Duration = Duration::from_secs(3);
     let (server, origin) = (server().await, Origin::new());
     let node = || Node {
         cache: Cache::builder()

@@ -131,6 +131,8 @@ impl Node {
 
     /// Loads, and waits until the value is in Redis.
     pub(crate) async fn load(&self, day: &Day) {
+        // A look while the connection is being made may take too long, and then nothing is written.
+        self.leased().await;
         let written = self.level2().written;
         assert_eq!(self.read(day).await, (self.origin.get(), Source::Loaded));
         until(|| self.level2().written > written).await;
