@@ -46,7 +46,12 @@
 //! - [`slots`]: booking events and availability, where an event meets the cache.
 //!
 //! This crate re-exports the three and adds nothing. What each guarantees, and what it does not,
-//! stands at its head. It has no features.
+//! stands at its head.
+//!
+//! # Features
+//!
+//! - `redis`: several processes share answers in Redis or Valkey, and hear of each other's bookings.
+//! - `redis-tls`: addresses that begin with `rediss://`.
 
 pub use vacancy_cache as cache;
 pub use vacancy_dispatch as dispatch;

@@ -53,6 +53,13 @@
 //!   [`SlotsCache::invalidate`].
 //! - A host who works in several branches has to be named in the event or in the [`Directory`] for
 //!   his bookings to reach the answers of the other branches.
+//! - Without the feature `redis` all of this holds for one process.
+//!
+//! # Features
+//!
+//! - `redis`: several processes share answers and hear of each other's bookings: see
+//!   [`SlotsCache`](SlotsCache#with-redis).
+//! - `redis-tls`: addresses that begin with `rediss://`.
 
 mod affected;
 mod appointment;

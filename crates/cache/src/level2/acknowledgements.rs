@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 
 use super::store::{Incarnation, NodeId, Position, Pulsed};
 
+/// Nodes that are remembered.
+const NODES: usize = 4096;
+
 #[derive(Default)]
 pub(crate) struct Acknowledgements {
     life: Mutex<Life>,
@@ -32,6 +35,10 @@ impl Acknowledgements {
             // Only one life goes on. If this one is over, its nodes wait for their leases instead.
             life.upto.clear();
             life.incarnation = Some(upto.incarnation.clone());
+        }
+        if life.upto.len() >= NODES {
+            // Most of them are long gone. Who is forgotten is waited for once, by its lease.
+            life.upto.clear();
         }
         let known = life.upto.entry(node).or_default();
         *known = upto.number.max(*known);
