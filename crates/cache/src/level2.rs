@@ -137,7 +137,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
             return Looked::Doubt;
         }
         // Before the question: what is confirmed until the answer comes may not be in it.
-        let unconfirmed = part.outbox.meets(covers.iter().copied());
+        let unconfirmed = part.outbox.meets(covers.iter().copied())
+            // What was written by a node that does not know of the hold is not to be believed.
+            || guards.calm(&node.fences, Instant::now()) == Calm::Held;
         let scopes: Vec<&Scope> = covers.iter().map(|(scope, _)| *scope).collect();
         let asked = Instant::now();
         let answered = match node.store.look(part.partition.index, entry, &scopes).await {
@@ -367,8 +369,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
                 .await?;
             let replied = Instant::now();
             node.counters.raises.add();
-            if strict {
-                courier::everybody(node, part, &raised.at, &raised.nodes, replied).await;
+            if !strict {
+                continue;
+            }
+            let heard = courier::everybody(node, part, &raised.at, &raised.nodes, replied).await;
+            // A node that has not heard of it learns of it from Redis, if that still knows.
+            if !heard {
+                let now = node.store.pulse(part.partition.index, false).await?;
+                if now.at.incarnation != raised.at.incarnation {
+                    return Err(StoreError::Forgotten);
+                }
             }
         }
         Ok(())

@@ -19,6 +19,9 @@ use super::{
 /// The pause before another subscription is tried.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The longest pause before a server is tried again that did not answer.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// How many pulses pass between two looks for nodes that are gone.
 const ROUNDS: u64 = 64;
 
@@ -145,8 +148,12 @@ pub(crate) async fn pulse(node: Arc<Node>, index: usize) {
                 debug!(%error, "no pulse");
             }
         }
-        // A pulse that fails is tried again at the same pace: it is how a server that came back is found.
-        let _ = timeout(lease / 3, part.partition.pulse.notified()).await;
+        // It is how a server that came back is found: with a long lease, sooner than a lease would ask for.
+        let pause = match part.partition.is_reachable() {
+            true => lease / 3,
+            false => (lease / 3).min(LONGEST_PAUSE),
+        };
+        let _ = timeout(pause, part.partition.pulse.notified()).await;
     }
 }
 

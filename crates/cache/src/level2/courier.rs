@@ -129,14 +129,14 @@ async fn settle(node: &Arc<Node>, part: &Part, mut raises: mpsc::UnboundedReceiv
 }
 
 /// Waits until no node can serve from its level 1 what was kept before the raise at `at`: each has
-/// acknowledged it, or its lease has run out since `replied`.
+/// acknowledged it, or its lease has run out since `replied`. Tells whether all have acknowledged.
 pub(crate) async fn everybody(
     node: &Node,
     part: &Part,
     at: &Position,
     nodes: &[Pulsed],
     replied: Instant,
-) {
+) -> bool {
     let others: Vec<_> = nodes
         .iter()
         .copied()
@@ -148,7 +148,9 @@ pub(crate) async fn everybody(
     let acknowledged = timeout(until.saturating_duration_since(Instant::now()), all).await;
     // In a life that has only just begun, leases of the former one may run that nobody knows of.
     let met =
-        Duration::from_nanos(clock::now().saturating_sub(part.partition.met(&at.incarnation)));
+        Duration::from_nanos(clock::now().saturating_sub(part.partition.met(&at.incarnation)))
+            // It had begun when the server replied, also if another one is met by now.
+            .max(replied.elapsed());
     if met < patience {
         sleep_until(Instant::now() + (patience - met)).await;
     }
@@ -162,6 +164,7 @@ pub(crate) async fn everybody(
             }
         }
     }
+    acknowledged.is_ok()
 }
 
 /// Up to a quarter less, so that nodes which failed together do not come back together.

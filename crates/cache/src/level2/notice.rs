@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{Item, Message, NodeId, Notice, Position};
+use super::store::{Deed, Item, Message, NodeId, Notice, Position};
 use crate::cover::{Scope, Span};
 
 #[derive(Serialize, Deserialize)]
@@ -20,18 +20,20 @@ struct Line<'a> {
     id: Cow<'a, str>,
     from: i64,
     to: i64,
+    deed: Deed,
 }
 
 /// The body of a notice of these items.
 pub(crate) fn body(items: &[Item]) -> Vec<u8> {
     let line = |item: &'_ Item| {
-        let Item { scope, span, .. } = item;
+        let Item { scope, span, deed } = item;
         postcard::to_stdvec(&Line {
             tenant: scope.tenant().into(),
             kind: scope.kind().into(),
             id: scope.id().into(),
             from: span.from(),
             to: span.to(),
+            deed: *deed,
         })
         .expect("texts and integers can be written to a vector")
     };
@@ -52,11 +54,15 @@ fn read_notice(payload: &[u8]) -> Option<Notice> {
     let writer = NodeId::from_str_radix(text()?, 16).ok()?;
     let acknowledge = text()? == "1";
     let mut body = parts.next()?;
-    let mut spans = Vec::new();
+    let mut items = Vec::new();
     while !body.is_empty() {
         let (line, rest) = postcard::take_from_bytes::<Line<'_>>(body).ok()?;
         let scope = Scope::new(&*line.tenant, line.kind.into_owned(), &*line.id);
-        spans.push((scope, Span::new(line.from, line.to)));
+        items.push(Item {
+            scope,
+            span: Span::new(line.from, line.to),
+            deed: line.deed,
+        });
         body = rest;
     }
     Some(Notice {
@@ -67,7 +73,7 @@ fn read_notice(payload: &[u8]) -> Option<Notice> {
         },
         writer,
         acknowledge,
-        spans,
+        items,
     })
 }
 
@@ -124,8 +130,7 @@ mod tests {
             (3, 255, true)
         );
         assert_eq!((&*notice.at.incarnation, notice.at.number), ("abc.1", 17));
-        let spans = items.map(|item| (item.scope, item.span));
-        assert_eq!(notice.spans, spans);
+        assert_eq!(notice.items, items);
         for cut in 0..payload.len() {
             // A shorter body may be whole; nothing may panic.
             let _ = read(&payload[..cut]);

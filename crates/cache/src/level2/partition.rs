@@ -12,16 +12,19 @@
 //! 4. The fences of a notice are raised before its number is applied, and its number is applied before
 //!    it is acknowledged.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
     clock,
-    store::{Incarnation, Notice, Position},
+    store::{Deed, Incarnation, Item, Notice, Position},
 };
 use crate::{fences::Fences, statistics::Counter};
 
@@ -54,6 +57,9 @@ struct Heard {
     /// Gaps that pulses have told of since a notice arrived.
     silent_gaps: u32,
 }
+
+/// A hold that says it lasts longer is not believed.
+const LONGEST_HOLD_MS: u64 = 24 * 3600 * 1000;
 
 /// So many gaps without a notice in between are not bad luck.
 const DEAF_AFTER: u32 = 2;
@@ -215,6 +221,12 @@ impl Partition {
     ) -> Hearing {
         let mut heard = self.heard();
         heard.silent_gaps = 0;
+        // Its own have raised the fences before they were sent. Others are applied whatever their number
+        // is: what raises too much does no harm.
+        if !own {
+            apply(&notice.items, fences);
+            applied.add();
+        }
         let Some(upto) = heard
             .upto
             .as_mut()
@@ -230,13 +242,6 @@ impl Partition {
             return Hearing::InOrder;
         }
         let follows = notice.at.number == upto.number + 1;
-        // Its own have raised the fences before they were sent.
-        if !own {
-            for (scope, span) in &notice.spans {
-                fences.invalidate(scope, *span);
-            }
-            applied.add();
-        }
         upto.number = notice.at.number;
         if !follows {
             self.forget(&mut heard);
@@ -302,5 +307,24 @@ impl Partition {
 
     fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Raises the fences here, and keeps the holds here too: a server that forgets everything forgets them.
+fn apply(items: &[Item], fences: &Fences) {
+    for Item { scope, span, deed } in items {
+        match *deed {
+            Deed::Hold { id, lasts_ms } => {
+                let until = Instant::now() + Duration::from_millis(lasts_ms.min(LONGEST_HOLD_MS));
+                fences.hold_span(scope, *span, id, until);
+            }
+            Deed::Raise => {
+                fences.invalidate(scope, *span);
+            }
+            Deed::Release { id } => {
+                fences.invalidate(scope, *span);
+                fences.release_span(scope, *span, id);
+            }
+        }
     }
 }

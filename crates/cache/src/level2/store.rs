@@ -104,7 +104,7 @@ pub(crate) struct Item {
 }
 
 /// What is done besides raising the fence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Deed {
     Raise,
     Hold { id: HoldId, lasts_ms: u64 },
@@ -152,7 +152,7 @@ pub(crate) struct Notice {
     pub(crate) at: Position,
     pub(crate) writer: NodeId,
     pub(crate) acknowledge: bool,
-    pub(crate) spans: Vec<(Scope, Span)>,
+    pub(crate) items: Vec<Item>,
 }
 
 /// Why the server did not do it, or did not say so. Never tells an address or a password.
@@ -164,4 +164,6 @@ pub(crate) enum StoreError {
     NotUnderstood,
     #[error("redis did not answer in time")]
     TimedOut,
+    #[error("redis has forgotten what it had confirmed")]
+    Forgotten,
 }

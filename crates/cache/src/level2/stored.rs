@@ -1,4 +1,5 @@
-//! An entry as it is written in Redis: a mark, a format version, a flag, then postcard.
+//! An entry as it is written in Redis: a mark, a format version, a flag, a checksum (CRC-32) of the rest, then
+//! postcard.
 //!
 //! The tenant and the name are written with the value, so that an entry which is found under another
 //! name is not taken for that one's.
@@ -13,6 +14,9 @@ const MARK: [u8; 4] = [b'V', b'C', b'Y', 1];
 /// The value as it is, or compressed by LZ4.
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
+
+/// Where the part begins that the checksum is of: behind mark, flag and checksum.
+const CHECKED_FROM: usize = 9;
 
 /// Smaller ones are not worth the work.
 const COMPRESSED_FROM: usize = 1024;
@@ -67,12 +71,15 @@ pub(crate) fn write(
     } else {
         COMPRESSED
     });
+    bytes.extend_from_slice(&[0; 4]);
     let mut bytes = postcard::to_extend(&head, bytes).map_err(|_| Misfit::Unreadable)?;
     if value.len() < COMPRESSED_FROM {
         bytes.extend_from_slice(value);
     } else {
         bytes.extend_from_slice(&lz4_flex::compress_prepend_size(value));
     }
+    let checksum = crc32fast::hash(&bytes[CHECKED_FROM..]);
+    bytes[CHECKED_FROM - 4..CHECKED_FROM].copy_from_slice(&checksum.to_le_bytes());
     Ok(bytes)
 }
 
@@ -84,6 +91,10 @@ pub(crate) fn read(
 ) -> Result<(Origin, Vec<u8>), Misfit> {
     let rest = bytes.strip_prefix(&MARK).ok_or(Misfit::Unreadable)?;
     let (&flag, rest) = rest.split_first().ok_or(Misfit::Unreadable)?;
+    let (checksum, rest) = rest.split_first_chunk().ok_or(Misfit::Unreadable)?;
+    if u32::from_le_bytes(*checksum) != crc32fast::hash(rest) {
+        return Err(Misfit::Unreadable);
+    }
     let (head, body) =
         postcard::take_from_bytes::<Head<'_>>(rest).map_err(|_| Misfit::Unreadable)?;
     if head.tenant != entry.tenant || head.name != entry.name {
@@ -144,13 +155,13 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_more_than_a_misfit(bytes in prop::collection::vec(any::<u8>(), 0..200), flips in any::<[u8; 2]>()) {
+        fn spoilt_bytes_are_a_misfit(bytes in prop::collection::vec(any::<u8>(), 0..200), flips in any::<[u8; 2]>()) {
             let _ = read(NAME, &bytes, LIMIT);
             let mut entry = write(NAME, &origin(), &[7; 3000], LIMIT).unwrap();
             let place = flips[0] as usize % entry.len();
-            entry[place] ^= flips[1];
-            let _ = read(NAME, &entry, LIMIT);
-            let _ = read(NAME, &entry[..place], LIMIT);
+            entry[place] ^= flips[1].max(1);
+            prop_assert!(read(NAME, &entry, LIMIT).is_err());
+            prop_assert!(read(NAME, &entry[..place], LIMIT).is_err());
         }
     }
 
