@@ -87,6 +87,8 @@ fn settings(url: &str) -> Redis {
         .confirm_within(Duration::from_millis(200))
 }
 
+const UNUSABLE: &str = "this redis cannot be used";
+
 /// Uses a Redis that cannot be used, and gives all that was said of it.
 async fn said_of(server: &RedisServer) -> Shown {
     let shown = Shown::default();
@@ -101,10 +103,11 @@ async fn said_of(server: &RedisServer) -> Shown {
     let node = Node::new(settings(&url), &Origin::new());
     node.change(&DAY, 2);
     assert_eq!(node.read(&DAY).await.0, 2);
-    shown.error(&soon(node.cache.confirmed(TENANT, None)).await.unwrap_err());
+    let confirmed = soon(node.cache.confirmed(TENANT, None)).await;
+    shown.error(&confirmed.expect_err(UNUSABLE));
     let covers = [DAY.cover()];
     let hold = node.cache.hold(&covers, Duration::from_secs(1));
-    shown.error(&soon(hold).await.unwrap_err());
+    shown.error(&soon(hold).await.expect_err(UNUSABLE));
     shown.debug(&node.cache);
     shown.debug(&node.cache.statistics());
 
@@ -114,7 +117,8 @@ async fn said_of(server: &RedisServer) -> Shown {
     let receipt = salon.dispatch(&booked);
     let outcome = soon(receipt.reached("slots.invalidate")).await;
     assert!(matches!(outcome, Ok(Outcome::Dead(_))));
-    shown.error(&soon(salon.slots.hold(&booked)).await.unwrap_err());
+    let held = soon(salon.slots.hold(&booked)).await;
+    shown.error(&held.expect_err(UNUSABLE));
     for letter in salon.bus.dead_letters() {
         shown.debug(&letter);
         shown.text(letter.error());
