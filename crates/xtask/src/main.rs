@@ -10,6 +10,7 @@ mod command;
 mod deny;
 mod examples;
 mod features;
+mod freshness;
 mod model;
 mod msrv;
 mod planted;
@@ -38,23 +39,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Race readers and writers over the cache and a bare moka, and print what each served stale
-    Freshness,
+    /// Race readers and writers, in one process and on several nodes, and print what was stale
+    Freshness {
+        /// Passed on to the race of the nodes, which explains them with `-- --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     #[command(flatten)]
     Step(Step),
 }
-
-/// The test that races, optimised and with its table.
-const FRESHNESS: [&str; 8] = [
-    "test",
-    "--release",
-    "--package",
-    "vacancy",
-    "--test",
-    "freshness",
-    "--",
-    "--nocapture",
-];
 
 impl Task {
     /// Runs the task. Tasks that end with a test run hand it back, for its count to be printed.
@@ -63,9 +56,7 @@ impl Task {
         match self {
             Self::Ci => ci::run(&workspace).map(Some),
             Self::Test { arguments } => test_run::run(&workspace, &arguments).map(Some),
-            Self::Freshness => {
-                command::run(command::cargo(&workspace).args(FRESHNESS)).map(|()| None)
-            }
+            Self::Freshness { arguments } => freshness::run(&workspace, &arguments).map(|()| None),
             Self::Step(step) => step.run(&workspace).map(|()| None),
         }
     }
