@@ -72,24 +72,56 @@ impl Cell {
 
     /// Why the cell says nothing, if it does.
     pub(crate) fn idle(&self) -> Option<String> {
-        let Self { verdict, tally, .. } = self;
-        let reads = verdict.reads;
-        if tally.level1 < reads / 10 {
-            return Some(format!("only {} reads of level 1", tally.level1));
+        let reads = self.verdict.reads;
+        self.least()
+            .into_iter()
+            .find(|(_, number, least)| number < least)
+            .map(|(what, number, least)| {
+                format!("{what}: {number} in {reads} reads, and {least} are the least")
+            })
+    }
+
+    /// What has to have happened, how often it did, and how often it has to.
+    fn least(&self) -> Vec<(&'static str, u64, u64)> {
+        let Self {
+            verdict,
+            tally,
+            counts,
+            ..
+        } = self;
+        let mut least = vec![
+            ("reads of level 1", tally.level1, verdict.reads / 10),
+            ("reads of level 2", tally.level2, verdict.reads / 100),
+            ("loads", tally.loaded, verdict.reads / 1_000),
+            (
+                "reads that raced a write",
+                verdict.raced,
+                verdict.reads / 200,
+            ),
+            ("confirmed writes", tally.confirmed, 50),
+        ];
+        if !self.column.promises() {
+            // Else nobody knows whether the checker sees anything.
+            least.push(("stale reads", verdict.stale, 1));
+            return least;
         }
-        if tally.loaded == 0 || tally.level2 == 0 {
-            return Some("no loads or no reads of level 2".to_owned());
+        least.push(("invalid answers in level 2", counts.fenced, 1));
+        least.extend(match self.row {
+            Row::None => vec![],
+            Row::Cut | Row::BlackHole | Row::HalfOpen | Row::Stall => vec![
+                ("failed calls of Redis", counts.errors, 1),
+                ("doubted answers", counts.doubted, 1),
+            ],
+            Row::Restart | Row::Flush | Row::Failover => {
+                vec![("incarnations met", counts.incarnations, tally.injections)]
+            }
+            Row::WriterKilled => vec![],
+            Row::NodePaused => vec![("doubted answers", counts.doubted, 1)],
+        });
+        if self.column == Column::Held {
+            least.push(("reads under a hold", counts.held, 1));
         }
-        if verdict.raced < reads / 1_000 {
-            return Some(format!("only {} reads raced a write", verdict.raced));
-        }
-        if tally.confirmed < 100 {
-            return Some(format!("only {} confirmed writes", tally.confirmed));
-        }
-        if !self.column.promises() && verdict.stale == 0 {
-            return Some("the comparison was never stale, so this would not see it".to_owned());
-        }
-        None
+        least
     }
 }
 
@@ -109,7 +141,7 @@ async fn trouble(
             let (reads, faults) = (field.reads(), injections.len());
             bail!("{limit:?} brought only {reads} reads and {faults} faults");
         }
-        sleep(settings.lease.mul_f64(0.5 + dice.f64())).await;
+        sleep(row.calm(settings.lease, &mut dice)).await;
         let started = Moment::now();
         let what = row.inject(field, settings.lease, &mut dice).await?;
         let ended = Moment::now();
@@ -144,5 +176,76 @@ impl Tally {
             } += 1;
         }
         tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    /// A cell in which as much happened as has to.
+    fn busy(row: Row, column: Column) -> Cell {
+        Cell {
+            row,
+            column,
+            verdict: Verdict {
+                reads: 10_000,
+                raced: 50,
+                stale: u64::from(!column.promises()),
+                ..Verdict::default()
+            },
+            tally: Tally {
+                level1: 1_000,
+                level2: 100,
+                loaded: 10,
+                confirmed: 50,
+                injections: 2,
+                ..Tally::default()
+            },
+            counts: Counts {
+                errors: 1,
+                doubted: 1,
+                fenced: 1,
+                held: 1,
+                incarnations: 2,
+                ..Counts::default()
+            },
+            traces: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_cell_that_raced_enough_says_something() {
+        for row in Row::value_variants() {
+            for column in Column::value_variants() {
+                assert_eq!(busy(*row, *column).idle(), None, "{row:?} {column:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cell_without_what_its_row_is_about_says_nothing() {
+        let idle = |row, column, take: fn(&mut Cell)| {
+            let mut cell = busy(row, column);
+            take(&mut cell);
+            cell.idle().is_some()
+        };
+        assert!(idle(Row::None, Column::Bounded, |cell| cell
+            .verdict
+            .raced -= 1));
+        assert!(idle(Row::None, Column::Naive, |cell| cell.verdict.stale = 0));
+        assert!(idle(Row::Cut, Column::Strict, |cell| cell.counts.doubted = 0));
+        assert!(idle(Row::Flush, Column::Strict, |cell| cell
+            .counts
+            .incarnations -=
+            1));
+        assert!(idle(Row::NodePaused, Column::Bounded, |cell| cell
+            .counts
+            .doubted =
+            0));
+        assert!(idle(Row::None, Column::Held, |cell| cell.counts.held = 0));
     }
 }

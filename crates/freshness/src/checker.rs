@@ -14,10 +14,6 @@ const KEPT: usize = 3;
 
 /// From when on a read on any node may not miss a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "nothing but the comparison is raced yet")
-)]
 pub(crate) enum Promise {
     /// From its commit, where it was held then; else from its confirmation.
     Committed,

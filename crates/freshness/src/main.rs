@@ -14,6 +14,7 @@ mod cell;
 mod checker;
 mod clock;
 mod crowd;
+mod fenced;
 mod field;
 mod floor;
 mod history;

@@ -33,7 +33,7 @@ const CHANNEL: &str = "changed";
 pub(crate) struct Naive {
     level1: Cache<Key, Value>,
     redis: ConnectionManager,
-    reconnections: Arc<AtomicU64>,
+    disconnections: Arc<AtomicU64>,
     /// Dropped with the subject, and with it the last of the notices.
     _listening: JoinHandle<()>,
 }
@@ -56,12 +56,12 @@ impl Naive {
             .max_capacity(100_000)
             .time_to_live(TTL)
             .build();
-        let reconnections = Arc::new(AtomicU64::new(0));
-        let listening = tokio::spawn(listen(pushed, level1.clone(), Arc::clone(&reconnections)));
+        let disconnections = Arc::new(AtomicU64::new(0));
+        let listening = tokio::spawn(listen(pushed, level1.clone(), Arc::clone(&disconnections)));
         Ok(Self {
             level1,
             redis,
-            reconnections,
+            disconnections,
             _listening: listening,
         })
     }
@@ -106,6 +106,7 @@ impl Subject for Naive {
     }
 
     async fn write(&self, write: &mut Write, origin: &Origin) {
+        origin.prepare().await;
         origin.commit(write).await;
         let told = self.invalidate(write.key).await;
         self.level1.invalidate(&write.key).await;
@@ -122,7 +123,7 @@ impl Subject for Naive {
 
     fn counts(&self) -> Counts {
         Counts {
-            reconnections: self.reconnections.load(Ordering::Relaxed),
+            errors: self.disconnections.load(Ordering::Relaxed),
             ..Counts::default()
         }
     }
@@ -131,7 +132,7 @@ impl Subject for Naive {
 async fn listen(
     mut pushed: mpsc::UnboundedReceiver<PushInfo>,
     level1: Cache<Key, Value>,
-    reconnections: Arc<AtomicU64>,
+    disconnections: Arc<AtomicU64>,
 ) {
     while let Some(push) = pushed.recv().await {
         match push.kind {
@@ -142,7 +143,7 @@ async fn listen(
                 }
             }
             PushKind::Disconnection => {
-                reconnections.fetch_add(1, Ordering::Relaxed);
+                disconnections.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}
         }

@@ -16,10 +16,12 @@ use tokio::{
     task::{JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval},
 };
+use vacancy_cache::Consistency;
 
 use crate::{
     clock::Moment,
     crowd,
+    fenced::Fenced,
     history::{Key, Read, Write},
     journal::Journal,
     naive::Naive,
@@ -51,12 +53,28 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let Some(Order::Begin(assignment)) = orders.recv().await else {
         return Ok(());
     };
+    let (url, lease) = (assignment.redis.as_str(), assignment.lease);
     match assignment.column {
-        Column::Naive => {
-            let naive = Naive::connect(&assignment.redis).await?;
-            Node::start(naive, assignment).await?.follow(orders).await
+        Column::Naive => be(Naive::connect(url).await?, assignment, orders).await,
+        Column::Bounded => {
+            let bounded = Fenced::invalidating(url, Consistency::Bounded, lease)?;
+            be(bounded, assignment, orders).await
         }
+        Column::Strict => {
+            let strict = Fenced::invalidating(url, Consistency::Strict, lease)?;
+            be(strict, assignment, orders).await
+        }
+        Column::Held => be(Fenced::holding(url, lease)?, assignment, orders).await,
     }
+}
+
+async fn be(
+    subject: impl Subject,
+    assignment: Assignment,
+    orders: mpsc::UnboundedReceiver<Order>,
+) -> anyhow::Result<()> {
+    let node = Node::start(subject, assignment).await?;
+    node.follow(orders).await
 }
 
 struct Node<S> {

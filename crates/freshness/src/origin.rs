@@ -63,6 +63,15 @@ impl Origin {
         }
     }
 
+    /// What a transaction does before its commit: mostly nothing that takes time.
+    pub(crate) async fn prepare(&self) {
+        match fastrand::u8(..8) {
+            0 => tokio::time::sleep(Duration::from_millis(fastrand::u64(10..40))).await,
+            1..4 => tokio::time::sleep(Duration::from_millis(1)).await,
+            _ => {}
+        }
+    }
+
     /// Commits. Does not return where the node is to die of it.
     pub(crate) async fn commit(&self, write: &mut Write) {
         let started = Moment::now();

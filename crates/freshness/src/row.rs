@@ -50,6 +50,18 @@ impl Row {
         }
     }
 
+    /// How long all goes well before each fault. Where strict writers have to wait for a lease
+    /// after it, they shall get to write in between.
+    pub(crate) fn calm(self, lease: Duration, dice: &mut Rng) -> Duration {
+        let leases = match self {
+            Self::Restart | Self::Flush | Self::Failover | Self::WriterKilled => {
+                1.5 + 2.0 * dice.f64()
+            }
+            _ => 0.5 + dice.f64(),
+        };
+        lease.mul_f64(leases)
+    }
+
     /// What has to be there before the first fault.
     pub(crate) async fn prepare(self, field: &mut Field) -> anyhow::Result<()> {
         match self {

@@ -32,45 +32,69 @@ pub(crate) trait Subject: Send + Sync + 'static {
 pub(crate) enum Column {
     /// moka before Redis, deleted by key and told to others by pub/sub
     Naive,
+    /// Vacancy, in bounded consistency
+    Bounded,
+    /// Vacancy, in strict consistency
+    Strict,
+    /// Vacancy, in strict consistency, and each commit is made under a hold
+    Held,
 }
 
 impl Column {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Naive => "moka + Redis + pub/sub",
+            Self::Bounded => "Bounded",
+            Self::Strict => "Strict",
+            Self::Held => "Strict + hold",
         }
     }
 
     /// What its reads are held against.
-    pub(crate) fn promise(self, _lease: Duration) -> Promise {
+    pub(crate) fn promise(self, lease: Duration) -> Promise {
         match self {
-            Self::Naive => Promise::Confirmed,
+            Self::Naive | Self::Strict => Promise::Confirmed,
+            Self::Bounded => Promise::Within(lease),
+            Self::Held => Promise::Committed,
         }
     }
 
     /// Whether a read that is too old is a failure, and not a comparison.
     pub(crate) fn promises(self) -> bool {
-        match self {
-            Self::Naive => false,
-        }
+        self != Self::Naive
     }
 }
 
 /// What a subject has met that shows whether a run has put it to the test.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
-    /// Times it had to connect to Redis again.
-    pub(crate) reconnections: u64,
+    /// Calls of Redis that failed, or connections that were lost.
+    pub(crate) errors: u64,
     /// Times it found that it had missed notices.
     pub(crate) gaps: u64,
-    /// Reads that might have been answered by level 1, had it been trusted.
-    pub(crate) bypasses: u64,
+    /// Times it met a Redis that had forgotten everything.
+    pub(crate) incarnations: u64,
+    /// Answers in level 1 that were not given because it was not trusted then.
+    pub(crate) doubted: u64,
+    /// Answers in level 2 that were not given because they were invalid.
+    pub(crate) fenced: u64,
+    /// Loads that an invalidation overtook.
+    pub(crate) born_invalid: u64,
+    /// Reads that met a hold.
+    pub(crate) held: u64,
+    /// Holds that were gone when they were released.
+    pub(crate) lost_holds: u64,
 }
 
 impl Counts {
     pub(crate) fn add(&mut self, other: Self) {
-        self.reconnections += other.reconnections;
+        self.errors += other.errors;
         self.gaps += other.gaps;
-        self.bypasses += other.bypasses;
+        self.incarnations += other.incarnations;
+        self.doubted += other.doubted;
+        self.fenced += other.fenced;
+        self.born_invalid += other.born_invalid;
+        self.held += other.held;
+        self.lost_holds += other.lost_holds;
     }
 }

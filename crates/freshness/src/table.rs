@@ -51,8 +51,27 @@ fn verdict(cell: &Cell) -> String {
 pub(crate) fn guards(cells: &[Cell]) -> Table {
     let mut table = empty();
     table.set_header([
-        "", "", "reads", "raced", "level 1", "level 2", "loaded", "shared", "writes", "unconf.",
-        "refused", "faults", "reconn.", "gaps", "bypasses", "seconds",
+        "",
+        "",
+        "reads",
+        "raced",
+        "level 1",
+        "level 2",
+        "loaded",
+        "shared",
+        "writes",
+        "uncon-\nfirmed",
+        "refused",
+        "faults",
+        "errors",
+        "gaps",
+        "incar-\nnations",
+        "doubted",
+        "fenced",
+        "born\ninvalid",
+        "held",
+        "lost\nholds",
+        "s",
     ]);
     for cell in cells {
         let Cell {
@@ -72,9 +91,14 @@ pub(crate) fn guards(cells: &[Cell]) -> Table {
             tally.unconfirmed,
             tally.refused,
             tally.injections,
-            counts.reconnections,
+            counts.errors,
             counts.gaps,
-            counts.bypasses,
+            counts.incarnations,
+            counts.doubted,
+            counts.fenced,
+            counts.born_invalid,
+            counts.held,
+            counts.lost_holds,
             cell.took.as_secs(),
         ];
         let names = [cell.row.title(), cell.column.title()].map(str::to_owned);
