@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Each node reaches Redis through a proxy of its own, so that one can be cut off alone.
 pub(crate) struct Field {
+    // Before the servers, without which they could not go on.
+    nodes: Vec<NodeProcess>,
     column: Column,
     settings: Settings,
     /// No fault is ever put here.
@@ -32,7 +34,6 @@ pub(crate) struct Field {
     pub(crate) primary: RedisServer,
     replica: Option<Replica>,
     proxies: Vec<Proxy>,
-    nodes: Vec<NodeProcess>,
     begun: NodeId,
     reads: Arc<AtomicU64>,
     killed: Vec<(NodeId, Diary)>,
@@ -49,13 +50,13 @@ impl Field {
     pub(crate) async fn start(column: Column, settings: &Settings) -> anyhow::Result<Self> {
         let primary = RedisServer::start().await?;
         let mut field = Self {
+            nodes: Vec::new(),
             column,
             settings: settings.clone(),
             database: RedisServer::start().await?,
             primary,
             replica: None,
             proxies: Vec::new(),
-            nodes: Vec::new(),
             begun: 0,
             reads: Arc::default(),
             killed: Vec::new(),

@@ -34,6 +34,7 @@ mod wire;
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{cell::Cell, row::Row, settings::Settings, subject::Column};
 
@@ -184,6 +185,15 @@ fn judge(cells: &[Cell]) -> bool {
     good
 }
 
+/// Waits for Ctrl-C, or for what `kill` sends.
+async fn told_to_end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let Arguments { task, run } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -192,7 +202,13 @@ fn main() -> anyhow::Result<ExitCode> {
         .build()?;
     let good = match task {
         Some(Task::Node) => runtime.block_on(node::run()).map(|()| true)?,
-        None => runtime.block_on(run.measure())?,
+        // Dropping the race ends its servers and nodes, which a signal alone would leave behind.
+        None => runtime.block_on(async {
+            tokio::select! {
+                good = run.measure() => good,
+                ended = told_to_end() => ended.map(|()| false),
+            }
+        })?,
     };
     Ok(match good {
         true => ExitCode::SUCCESS,
