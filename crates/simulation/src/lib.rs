@@ -28,6 +28,8 @@
 //! The parts that simulate the cache itself exist under `--cfg vacancy_simulation` alone, which
 //! `cargo xtask simulate` sets.
 
+#[cfg(vacancy_simulation)]
+mod cached;
 mod fault;
 mod history;
 mod host;
@@ -48,6 +50,8 @@ mod violation;
 mod workload;
 mod world;
 
+#[cfg(vacancy_simulation)]
+pub use cached::{Cached, start_cache};
 pub use fault::{Fault, Planned};
 pub use history::{Held, History, Reading};
 pub use host::Host;

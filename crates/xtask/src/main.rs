@@ -16,6 +16,7 @@ mod msrv;
 mod planted;
 mod protocol;
 mod redis_server;
+mod simulate;
 mod test_run;
 mod workspace;
 
@@ -45,6 +46,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run nodes, network and Redis in simulated time under faults: `--seeds 1000 --from 0`
+    Simulate {
+        /// Passed on to the simulation
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     #[command(flatten)]
     Step(Step),
 }
@@ -57,6 +64,7 @@ impl Task {
             Self::Ci => ci::run(&workspace).map(Some),
             Self::Test { arguments } => test_run::run(&workspace, &arguments).map(Some),
             Self::Freshness { arguments } => freshness::run(&workspace, &arguments).map(|()| None),
+            Self::Simulate { arguments } => simulate::run(&workspace, &arguments).map(|()| None),
             Self::Step(step) => step.run(&workspace).map(|()| None),
         }
     }
