@@ -18,7 +18,7 @@ use self::catalogue::CATALOGUE;
 use self::tree::Tree;
 use self::verdict::Verdict;
 use crate::workspace::Workspace;
-use crate::{command, model, redis_server};
+use crate::{command, model, redis_server, simulate};
 
 /// One wrong variant of one file.
 struct Planted {
@@ -68,6 +68,8 @@ enum Tests {
     Cargo(&'static [&'static str]),
     /// The loom models of the cache whose names contain this.
     Model(&'static str),
+    /// The tests that simulate nodes and Redis, and whose names contain this.
+    Simulation(&'static str),
 }
 
 impl fmt::Display for Tests {
@@ -75,6 +77,7 @@ impl fmt::Display for Tests {
         match self {
             Self::Cargo(arguments) => write!(f, "cargo test {}", arguments.join(" ")),
             Self::Model(filter) => write!(f, "the loom models `{filter}`"),
+            Self::Simulation(filter) => write!(f, "the simulations `{filter}`"),
         }
     }
 }
@@ -175,6 +178,7 @@ fn run(workspace: &Workspace, tree: &Tree, tests: Tests) -> anyhow::Result<Verdi
                 .args(arguments);
         }
         Tests::Model(filter) => model::cargo_test(&mut cargo, workspace, filter),
+        Tests::Simulation(filter) => simulate::cargo_test(&mut cargo, workspace, filter),
     }
     Ok(Verdict::of(&command::run_within(LIMIT, &mut cargo)?))
 }

@@ -16,6 +16,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     command::run(cargo.args(["--quiet", "--"]).args(arguments))
 }
 
+/// Makes `cargo` run the tests that simulate and whose names contain `filter`.
+pub(crate) fn cargo_test(cargo: &mut Command, workspace: &Workspace, filter: &str) {
+    simulated(cargo, workspace, "test");
+    // It runs for less time than it takes to compile.
+    cargo.env("CARGO_INCREMENTAL", "1");
+    cargo.args(["--test", "promises", "--", filter]);
+}
+
 /// Like the models, these have a target directory to themselves.
 fn simulated(cargo: &mut Command, workspace: &Workspace, deed: &str) {
     cargo
