@@ -10,7 +10,9 @@ const SEEDS: u64 = 3_000;
 #[test]
 fn no_read_is_stale_under_any_fault() {
     let report = run_all(0..SEEDS, 1, start_cache);
-    assert!(report.is_good(), "\n{report}\nseeds: {:?}", report.stale);
+    assert_eq!(report.stale, [], "seeds with a stale read\n{report}");
+    assert_eq!(report.panicked, [], "seeds with a panic\n{report}");
+    assert_eq!(report.missing(), [] as [&str; 0], "\n{report}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use clap::Subcommand;
 
 use crate::test_run::TestRun;
 use crate::workspace::Workspace;
-use crate::{command, deny, examples, features, model, msrv, planted, protocol, test_run};
+use crate::{
+    command, deny, examples, features, model, msrv, planted, protocol, simulate, test_run,
+};
 
 /// One check of CI, which also runs alone: `cargo xtask NAME`.
 #[derive(Clone, Debug, Subcommand)]
@@ -27,6 +29,8 @@ pub(crate) enum Step {
     Loom,
     /// Every state of the protocol between nodes
     Protocol,
+    /// Nodes over a simulated Redis, under faults
+    Simulation,
     /// Each planted bug is caught by a test
     Planted {
         /// Only this one
@@ -39,7 +43,7 @@ pub(crate) enum Step {
 }
 
 /// The tests come after these, as their count closes the output.
-const BEFORE_TESTS: [Step; 11] = [
+const BEFORE_TESTS: [Step; 12] = [
     Step::Fmt,
     Step::Clippy,
     Step::Doc,
@@ -48,6 +52,7 @@ const BEFORE_TESTS: [Step; 11] = [
     Step::Deny,
     Step::Loom,
     Step::Protocol,
+    Step::Simulation,
     Step::Planted { name: None },
     Step::Benches,
     Step::Examples,
@@ -64,6 +69,7 @@ impl Step {
             Self::Deny => "deny",
             Self::Loom => "loom",
             Self::Protocol => "protocol",
+            Self::Simulation => "simulation",
             Self::Planted { .. } => "planted",
             Self::Benches => "benches",
             Self::Examples => "examples",
@@ -86,6 +92,7 @@ impl Step {
             Self::Deny => deny::check(workspace),
             Self::Loom => model::check(workspace),
             Self::Protocol => protocol::check(workspace),
+            Self::Simulation => simulate::check(workspace),
             Self::Planted { name: Some(name) } => planted::check_one(workspace, name),
             Self::Planted { name: None } => planted::check_all(workspace),
             Self::Benches => cargo("check --package vacancy-benches --benches"),

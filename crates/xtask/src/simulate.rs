@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use crate::command;
+use crate::test_run;
 use crate::workspace::Workspace;
 
 /// The second flag lets a panic of a task end its run, and decides what tokio draws at random.
@@ -16,11 +17,16 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     command::run(cargo.args(["--quiet", "--"]).args(arguments))
 }
 
+/// Runs the tests that simulate, and fails when there are none.
+pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut cargo = command::cargo(workspace);
+    cargo_test(&mut cargo, workspace, "");
+    Ok(test_run::count_tests(&mut cargo)?.verdict?)
+}
+
 /// Makes `cargo` run the tests that simulate and whose names contain `filter`.
 pub(crate) fn cargo_test(cargo: &mut Command, workspace: &Workspace, filter: &str) {
     simulated(cargo, workspace, "test");
-    // It runs for less time than it takes to compile.
-    cargo.env("CARGO_INCREMENTAL", "1");
     cargo.args(["--test", "promises", "--", filter]);
 }
 
