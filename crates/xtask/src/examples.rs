@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::command;
 use crate::workspace::Workspace;
+use crate::{command, redis_server};
 
 /// One file or directory of `examples/`.
 struct Example {
     name: &'static str,
-    /// What to run it with. `None` where building it is all that CI can do: it waits for a user, or
-    /// needs a server.
+    /// What to run it with. `None` where building it is all that CI can do: it waits for a user.
     arguments: Option<&'static [&'static str]>,
 }
 
@@ -23,6 +22,11 @@ const EXAMPLES: &[Example] = &[
     },
     Example {
         name: "quickstart",
+        arguments: Some(&[]),
+    },
+    // Starts a redis-server.
+    Example {
+        name: "two_nodes",
         arguments: Some(&[]),
     },
 ];
@@ -38,7 +42,7 @@ enum TableError {
     Gone(String),
 }
 
-/// Builds and runs the facade's examples.
+/// Builds and runs the facade's examples, and sees to it that there is the server that one of them needs.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
     let facade = workspace.facade()?;
     let existing: BTreeSet<_> = facade
@@ -52,6 +56,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
         &EXAMPLES.iter().map(|example| example.name).collect(),
     )?;
 
+    redis_server::ensure(workspace)?;
     let on_facade = |task| {
         let mut cargo = command::cargo(workspace);
         cargo.args([task, "--quiet", "--package", &facade.name, "--all-features"]);
