@@ -115,7 +115,7 @@ pub(crate) fn summary(chapters: &[Fresh], outage: &Outage, forgets: bool) -> Str
                     .to_owned(),
                 stale => format!(
                     "{} of B's reads that began after a confirmation still offered what was taken, \
-                 the last one {} later",
+                 the latest {} after it",
                     grouped(stale),
                     millis(reads.stale_by),
                 ),
@@ -160,7 +160,7 @@ pub(crate) fn summary(chapters: &[Fresh], outage: &Outage, forgets: bool) -> Str
         .collect();
     let caught_up = match outage.caught_up {
         Some(time) => format!(
-            "A had {} invalidations outstanding, and none was left after {} ms; until then, B offered \
+            "Redis had confirmed all {} invalidations that A had kept after {} ms; until then, B offered \
              what had been booked up to {} before",
             outage.outstanding,
             time.as_millis(),

@@ -10,7 +10,7 @@ use super::{
     agenda::{HOSTS, HalfHours, half_hours_of, query},
     calendar::Calendar,
     clock::now,
-    order::{Answer, Diary, Mode, Order, Settings},
+    order::{Answer, Diary, LEASE, Mode, Order, Settings},
     other_node::OtherNode,
     reader::is_leased,
     server::{Server, ServerError},
@@ -238,6 +238,9 @@ impl Story {
             Answer::NoLease => return Err(StoryError::NoLease { node: 'B' }),
             Answer::Read(_) => return Err(StoryError::Confused),
         }
+        // A strict writer waits one lease after it has first met a Redis: nodes may still trust what they
+        // heard from the one before. That is part of the outage, and not of what comes before it.
+        sleep(LEASE + LEASE / 4).await;
         let writing = Writing::begin(slots.clone(), self.calendar.clone());
         Ok((slots, writing.map_err(StoryError::A)?))
     }
