@@ -170,6 +170,7 @@ pub(crate) fn summary(chapters: &[Fresh], outage: &Outage, forgets: bool) -> Str
     };
     let level2 = |period: &Period| period.a.level2 + period.b.level2;
     let times = |count: u64| match count {
+        0 => "never".to_owned(),
         1 => "once".to_owned(),
         count => format!("{count} times"),
     };
