@@ -67,7 +67,7 @@ pub(crate) fn appointment(id: u64, host: usize, nth: usize) -> Appointment {
         .resource(host as u64)
 }
 
-/// The tenant whose bookings these are.
+/// What both nodes know of the event type.
 pub(crate) fn directory() -> StaticDirectory {
     let hosts = 0..HOSTS as u64;
     let rules = hosts.fold(EventTypeRules::new().longest_slot(LENGTH), |rules, host| {
