@@ -35,6 +35,9 @@ pub(crate) enum Step {
     Planted {
         /// Only this one
         name: Option<String>,
+        /// All but those that only the simulation convicts, each of which builds it anew
+        #[arg(long, conflicts_with = "name")]
+        quick: bool,
     },
     /// The benchmarks compile
     Benches,
@@ -53,7 +56,10 @@ const BEFORE_TESTS: [Step; 12] = [
     Step::Loom,
     Step::Protocol,
     Step::Simulation,
-    Step::Planted { name: None },
+    Step::Planted {
+        name: None,
+        quick: true,
+    },
     Step::Benches,
     Step::Examples,
 ];
@@ -93,8 +99,10 @@ impl Step {
             Self::Loom => model::check(workspace),
             Self::Protocol => protocol::check(workspace),
             Self::Simulation => simulate::check(workspace),
-            Self::Planted { name: Some(name) } => planted::check_one(workspace, name),
-            Self::Planted { name: None } => planted::check_all(workspace),
+            Self::Planted {
+                name: Some(name), ..
+            } => planted::check_one(workspace, name),
+            Self::Planted { name: None, quick } => planted::check_all(workspace, *quick),
             Self::Benches => cargo("check --package vacancy-benches --benches"),
             Self::Examples => examples::check(workspace),
         }

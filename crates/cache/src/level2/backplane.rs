@@ -130,6 +130,9 @@ pub(crate) async fn pulse(node: Arc<Node>, index: usize) {
         match node.store.pulse(part.partition.index, all_nodes).await {
             Ok(pulse) => {
                 part.partition.set_reachable(true);
+                if part.recovering.load(Ordering::Acquire) {
+                    part.answers.notify_one();
+                }
                 let until = sent + u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX / 2);
                 let hearing = part.partition.pulsed(pulse.at.clone(), until);
                 count(&node, hearing);

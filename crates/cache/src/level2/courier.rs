@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{info, warn};
 
@@ -97,7 +97,10 @@ async fn deliver_batch(node: &Node, part: &Part, raised: &mpsc::UnboundedSender<
                     warn!(%error, "redis did not confirm an invalidation; it is kept and tried again");
                 }
                 let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10));
-                sleep(jittered(pause.min(LONGEST_PAUSE))).await;
+                // A pulse that gets through ends the pause: this node may serve again, so others may have
+                // to hear of what it could not say.
+                let pause = jittered(pause.min(LONGEST_PAUSE));
+                let _ = timeout(pause, part.answers.notified()).await;
             }
         }
     }

@@ -26,7 +26,7 @@ const PATIENCE: u32 = 3;
 /// Where the server is.
 #[derive(Clone)]
 pub(crate) enum Server {
-    Single(Client),
+    Single(Box<Client>),
     Cluster {
         client: Box<ClusterClient>,
         /// The nodes that the user named; any of them passes notices on.
@@ -139,7 +139,7 @@ impl Link {
                     .set_connection_timeout(Some(self.limit.max(Duration::from_secs(1))))
                     .set_response_timeout(None);
                 Wire::Single(ConnectionManager::new_lazy_with_config(
-                    client.clone(),
+                    Client::clone(client),
                     config,
                 )?)
             }

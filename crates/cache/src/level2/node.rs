@@ -60,6 +60,8 @@ pub(crate) struct Part {
     pub(crate) acknowledgements: Acknowledgements,
     /// Invalidations have failed, and not all of them have been made up for.
     pub(crate) recovering: AtomicBool,
+    /// The server has answered while there was something to make up for.
+    pub(crate) answers: Notify,
 }
 
 /// How long things last.
@@ -110,6 +112,7 @@ impl Node {
             progress: Progress::default(),
             acknowledgements: Acknowledgements::default(),
             recovering: AtomicBool::new(false),
+            answers: Notify::new(),
         };
         Arc::new(Self {
             id,

@@ -154,7 +154,7 @@ pub struct Redis {
 impl Redis {
     /// One server, or the name of whichever is the master.
     pub fn at(url: RedisUrl) -> Self {
-        Self::new(Server::Single(url.0), 1)
+        Self::new(Server::Single(Box::new(url.0)), 1)
     }
 
     /// A cluster, by the addresses of some of its nodes. The keys of a tenant are in one slot.

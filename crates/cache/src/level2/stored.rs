@@ -18,6 +18,9 @@ const COMPRESSED: u8 = 1;
 /// Where the part begins that the checksum is of: behind mark, flag and checksum.
 const CHECKED_FROM: usize = 9;
 
+/// Bytes that there may be around a value: the names, and what compression adds at worst.
+const AROUND: usize = 64 << 10;
+
 /// Smaller ones are not worth the work.
 const COMPRESSED_FROM: usize = 1024;
 
@@ -89,6 +92,10 @@ pub(crate) fn read(
     bytes: &[u8],
     limit: usize,
 ) -> Result<(Origin, Vec<u8>), Misfit> {
+    // Before all of it is looked at.
+    if bytes.len() > limit.saturating_add(AROUND) {
+        return Err(Misfit::Oversized);
+    }
     let rest = bytes.strip_prefix(&MARK).ok_or(Misfit::Unreadable)?;
     let (&flag, rest) = rest.split_first().ok_or(Misfit::Unreadable)?;
     let (checksum, rest) = rest.split_first_chunk().ok_or(Misfit::Unreadable)?;

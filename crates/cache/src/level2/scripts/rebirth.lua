@@ -1,3 +1,3 @@
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'life', life, 'incarnation', ARGV[1], 'number', '0')
-return { ARGV[1], '0', text(now) }
+redis.call('HSET', KEYS[1], 'life', life, 'incarnation', candidate, 'number', '0')
+return { candidate, '0', text(now) }
