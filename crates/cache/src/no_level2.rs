@@ -153,10 +153,6 @@ impl<K, V> Level2<K, V> {
     }
 }
 
-#[expect(
-    clippy::unused_async,
-    reason = "the one that exists waits for the store"
-)]
 pub(crate) async fn look_all<K, V, E>(tickets: Vec<Ticket<K, V, E>>) -> Vec<Look<K, V, E>>
 where
     K: crate::cache::Key,
