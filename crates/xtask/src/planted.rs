@@ -226,4 +226,15 @@ mod tests {
         assert_eq!(names.len(), CATALOGUE.len());
         assert!(CATALOGUE.iter().all(|planted| planted.from != planted.to));
     }
+
+    /// Also for those that `--quick` leaves out.
+    #[test]
+    fn each_planted_bug_has_its_place_in_the_code() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for planted in CATALOGUE {
+            let text = fs::read_to_string(root.join(planted.file)).unwrap();
+            let planted_text = replace_once(&text, planted.from, planted.to);
+            assert!(planted_text.is_some(), "{}", planted.name);
+        }
+    }
 }
