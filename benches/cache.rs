@@ -13,12 +13,11 @@ use std::{
     convert::Infallible,
     hint::black_box,
     sync::{Arc, RwLock},
-    thread,
     time::{Duration, Instant},
 };
 
 use vacancy::cache::{Cache, Cover, Nearest, Scope, Span, Turn};
-use vacancy_benches::{Contender, ROUNDS, Table, alternate};
+use vacancy_benches::{Contender, ROUNDS, Table, alternate, each};
 
 const KEYS: u64 = 1_000;
 const READS: u64 = 200_000;
@@ -52,14 +51,14 @@ fn hits() -> Table {
         }
         let mut contenders = vec![Contender::new("RwLock<HashMap> with a deadline", {
             move || {
-                each(threads, |key| {
+                each(threads, READS, KEYS, |key| {
                     let (value, deadline) = plain.read().expect("no reader panics")[&key].clone();
                     (deadline > Instant::now()).then_some(value);
                 })
             }
         })];
         contenders.push(Contender::new(MOKA, move || {
-            each(threads, |key| {
+            each(threads, READS, KEYS, |key| {
                 black_box(moka.get(&key));
             })
         }));
@@ -67,7 +66,7 @@ fn hits() -> Table {
             contenders.push(Contender::new(
                 format!("vacancy, {covers} covers"),
                 move || {
-                    each(threads, |key| {
+                    each(threads, READS, KEYS, |key| {
                         black_box(cache.get(&key).expect("nothing is invalidated"));
                     })
                 },
@@ -131,28 +130,4 @@ fn fill<C: IntoIterator<Item = Cover>>(cache: &Ours, key: u64, covers: impl FnOn
         Turn::Load(ticket) => drop(ticket.depart().fill(key)),
         turn => unreachable!("every key is filled once, by one thread: {turn:?}"),
     }
-}
-
-/// Nanoseconds a read on each of so many threads at once.
-fn each(threads: u64, read: impl Fn(u64) + Sync) -> f64 {
-    let nanos: Vec<f64> = thread::scope(|scope| {
-        let readers: Vec<_> = (0..threads)
-            .map(|thread| {
-                let read = &read;
-                scope.spawn(move || {
-                    let begun = Instant::now();
-                    for nth in 0..READS {
-                        // A stride that visits every key, another order on each thread.
-                        read((nth * (7 + 6 * thread)) % KEYS);
-                    }
-                    begun.elapsed().as_nanos() as f64 / READS as f64
-                })
-            })
-            .collect();
-        readers
-            .into_iter()
-            .map(|reader| reader.join().expect("a reader"))
-            .collect()
-    });
-    nanos.iter().sum::<f64>() / nanos.len() as f64
 }

@@ -3,7 +3,7 @@
 //! Absolute times belong to one machine on one day. All contenders therefore alternate within one run, and what is
 //! read from a table is the ratio to a baseline.
 
-use std::{fmt, process::Command};
+use std::{fmt, process::Command, thread, time::Instant};
 
 /// How often every contender is measured unless a benchmark says otherwise.
 pub const ROUNDS: usize = 11;
@@ -196,6 +196,34 @@ impl fmt::Display for Table {
         }
         Ok(())
     }
+}
+
+/// Nanoseconds a read, when each of so many threads reads so many times at once. Reads are given a number
+/// below `keys`, with a stride that visits all of them, in another order on each thread.
+///
+/// # Panics
+///
+/// When a read does.
+pub fn each(threads: u64, reads: u64, keys: u64, read: impl Fn(u64) + Sync) -> f64 {
+    let nanos: Vec<f64> = thread::scope(|scope| {
+        let readers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let read = &read;
+                scope.spawn(move || {
+                    let begun = Instant::now();
+                    for nth in 0..reads {
+                        read((nth * (7 + 6 * thread)) % keys);
+                    }
+                    begun.elapsed().as_nanos() as f64 / reads as f64
+                })
+            })
+            .collect();
+        readers
+            .into_iter()
+            .map(|reader| reader.join().expect("a reader"))
+            .collect()
+    });
+    nanos.iter().sum::<f64>() / nanos.len() as f64
 }
 
 /// The commit that was measured, or `unknown` outside a git checkout.

@@ -11,14 +11,13 @@
 use std::{
     convert::Infallible,
     hint::black_box,
-    thread,
     time::{Duration, Instant},
 };
 
 use redis::aio::MultiplexedConnection;
 use tokio::runtime::Runtime;
 use vacancy::cache::{Cache, Cover, Nearest, Redis, Scope, SharedKey, Source, Span};
-use vacancy_benches::{Contender, ROUNDS, Table, alternate};
+use vacancy_benches::{Contender, ROUNDS, Table, alternate, each};
 use vacancy_testbed::{Fault, Proxy, RedisServer};
 
 const KEYS: u64 = 1_000;
@@ -112,12 +111,12 @@ fn hits(runtime: &Runtime, url: &str) -> Table {
     for (threads, heading) in [(1, "1 thread"), (2, "2 threads")] {
         let contenders = vec![
             Contender::new(MOKA, || {
-                each(threads, |key| {
+                each(threads, READS, KEYS, |key| {
                     black_box(moka.get(&Key(key)));
                 })
             }),
             Contender::new("vacancy, 3 covers and a lease", || {
-                each(threads, |key| {
+                each(threads, READS, KEYS, |key| {
                     black_box(ours.get(&Key(key)).expect("nothing is invalidated"));
                 })
             }),
@@ -235,27 +234,4 @@ fn micros(begun: Instant) -> f64 {
 
 fn percentile(sorted: &[f64], fraction: f64) -> f64 {
     sorted[(fraction * (sorted.len() - 1) as f64) as usize]
-}
-
-/// Nanoseconds a read on each of so many threads at once.
-fn each(threads: u64, read: impl Fn(u64) + Sync) -> f64 {
-    let nanos: Vec<f64> = thread::scope(|scope| {
-        let readers: Vec<_> = (0..threads)
-            .map(|thread| {
-                let read = &read;
-                scope.spawn(move || {
-                    let begun = Instant::now();
-                    for nth in 0..READS {
-                        read((nth * (7 + 6 * thread)) % KEYS);
-                    }
-                    begun.elapsed().as_nanos() as f64 / READS as f64
-                })
-            })
-            .collect();
-        readers
-            .into_iter()
-            .map(|reader| reader.join().expect("a reader"))
-            .collect()
-    });
-    nanos.iter().sum::<f64>() / nanos.len() as f64
 }
