@@ -70,7 +70,9 @@ fn comparable(replies: &[String]) -> String {
                 digits.push(letter);
                 continue;
             }
-            let time = digits.len() == 13 && digits.starts_with('1');
+            // Milliseconds; or seconds and the microseconds behind them, in the name of an incarnation.
+            let time =
+                matches!(digits.len(), 10 | 13) && digits.starts_with('1') || words.ends_with("#.");
             words.push_str(if time || digits.len() == 40 {
                 "#"
             } else {

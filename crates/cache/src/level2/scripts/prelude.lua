@@ -4,7 +4,7 @@
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- The call may be sent twice by a client that got no answer, and the state be lost in between.
-local candidate = ARGV[1] .. '.' .. clock[1] .. '.' .. clock[2]
+local candidate = ARGV[1] .. '.' .. clock[1] .. '.' .. string.format('%06d', clock[2])
 local info = redis.call('INFO', 'replication')
 if not string.find(info, 'role:master', 1, true) then
   return redis.error_reply('VACANCYREPLICA this server is a replica')
