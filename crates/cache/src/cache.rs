@@ -398,7 +398,8 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     /// When it has returned, no call that begins after the change gives a value from before it: in this
     /// process; in all with a level 2 in strict consistency; within the lease in bounded consistency. That
     /// holds even if the hold is never released. Where Redis loses the hold before the change (restart,
-    /// flush, failover, eviction), it holds from the confirmation of the release on, as without a hold.
+    /// flush, failover, eviction), the processes that have heard of it keep it; for one that has not, it
+    /// holds from the confirmation of the release on, as without a hold.
     ///
     /// # Cancel safety
     ///

@@ -275,7 +275,8 @@ impl SlotsCache {
     /// When it has returned, no call of [`open`](Self::open) that begins after the commit gives an answer from
     /// before it: in this process; in all that share a Redis, in strict consistency; within the lease in
     /// bounded consistency. Where Redis loses the hold before the commit (restart, flush, failover, eviction),
-    /// that is so from the confirmation of the event on, as without a hold.
+    /// the processes that have heard of it keep it; for one that has not, that is so from the confirmation of
+    /// the event on, as without a hold.
     ///
     /// # Cancel safety
     ///
