@@ -485,7 +485,7 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Inner<K
         }
         entry
             .guards
-            .check(&self.counters)
+            .check(&self.fences, &self.counters)
             .map_err(Unserved::Fallen)?;
         // The deadline last: a thread that is paused before it must not hand out a value that has
         // grown too old meanwhile. For the fences it is enough to be looked at after the read began.
@@ -516,7 +516,8 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Inner<K
     /// overtaken it, or may have.
     fn may_join(&self, flight: &Flight<Landed<V, E>>, nearest: Nearest) -> bool {
         // The lease before the fences, as for a kept value.
-        flight.is_open(nearest == Nearest::Level1) && flight.guards.check(&self.counters).is_ok()
+        flight.is_open(nearest == Nearest::Level1)
+            && flight.guards.check(&self.fences, &self.counters).is_ok()
     }
 
     /// The flight for a reader of `key` that begins now: the one in the air if it may be joined,

@@ -8,6 +8,8 @@
 //!    loaded later begins later.
 //! 3. Generations come from one counter of the cache. A fence that is made anew starts at the
 //!    counter, so the generations of a scope never go back.
+//! 4. A raise is counted after its fence shows it, and before `invalidate` returns: who has read the
+//!    count sees every fence that was raised up to it.
 
 use std::{
     collections::VecDeque,
@@ -31,6 +33,8 @@ use crate::{
 pub(crate) struct Fences {
     by_scope: Arc<Map<Scope, Weak<HeldFence>>>,
     counter: AtomicU64,
+    /// How many raises are done, of whatever fence.
+    raised: AtomicU64,
     log_capacity: NonZeroUsize,
     settle: Duration,
     /// Fences that are kept because their last invalidation is still settling, or because a span of
@@ -82,11 +86,19 @@ impl Fences {
         Self {
             by_scope: Arc::new(Map::new()),
             counter: AtomicU64::new(0),
+            raised: AtomicU64::new(0),
             log_capacity,
             settle,
             unquiet: Mutex::new(VecDeque::new()),
             unquiet_count: AtomicUsize::new(0),
         }
+    }
+
+    /// How many raises are done. While it is the same, no fence has changed.
+    #[inline]
+    pub(crate) fn raised(&self) -> u64 {
+        // Pairs with the increment in `invalidate`; see invariant 4.
+        self.raised.load(Ordering::Acquire)
     }
 
     /// The fence of `scope`, made if nobody holds one.
@@ -123,6 +135,7 @@ impl Fences {
         fence.raise(span, self.log_capacity, now, || {
             self.counter.fetch_add(1, Ordering::AcqRel) + 1
         });
+        self.raised.fetch_add(1, Ordering::Release);
         if !self.settle.is_zero() {
             self.keep_until(&fence, now + self.settle);
         }

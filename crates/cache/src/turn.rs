@@ -204,7 +204,10 @@ impl<K: Key, V, E> Duty<K, V, E> {
     /// Whether nothing has been invalidated, here or elsewhere, since the flight was made.
     fn is_true(&self, entry: &Entry<V>) -> bool {
         entry.trust.as_ref().is_none_or(|trust| trust.is_current())
-            && entry.guards.check(&self.cache.counters).is_ok()
+            && entry
+                .guards
+                .check(&self.cache.fences, &self.cache.counters)
+                .is_ok()
     }
 
     /// Takes the flight off the board, before it ends: a reader that finds none looks in level 1.
