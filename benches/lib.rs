@@ -211,8 +211,11 @@ pub fn each(threads: u64, reads: u64, keys: u64, read: impl Fn(u64) + Sync) -> f
                 let read = &read;
                 scope.spawn(move || {
                     let begun = Instant::now();
-                    for nth in 0..reads {
-                        read((nth * (7 + 6 * thread)) % keys);
+                    // In no order: memory that was filled in the order of the keys would be read
+                    // ahead by the machine, as it is in no application.
+                    let mut order = fastrand::Rng::with_seed(thread);
+                    for _ in 0..reads {
+                        read(order.u64(..keys));
                     }
                     begun.elapsed().as_nanos() as f64 / reads as f64
                 })
