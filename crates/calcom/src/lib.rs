@@ -1,0 +1,1 @@
+//! Cal.com at the edge of a booking application.

@@ -1,0 +1,1 @@
+//! HTTP caching of availability at the edge.

@@ -1,0 +1,1 @@
+//! The write path of a booking application over sqlx.

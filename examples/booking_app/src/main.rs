@@ -1,0 +1,3 @@
+//! A booking application on Vacancy.
+
+fn main() {}
