@@ -109,16 +109,23 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "a_reader_joins_an_old_flight",
         file: "crates/cache/src/cache.rs",
-        from: "flight.guards.check(&self.counters).is_ok()",
-        to: "flight.guards.check(&self.counters).is_ok() || true",
+        from: "flight.guards.check(&self.fences, &self.counters).is_ok()",
+        to: "flight.guards.check(&self.fences, &self.counters).is_ok() || true",
         tests: facade!("fenced_invalidation"),
     },
     Planted {
         name: "a_reader_joins_an_old_flight_in_the_model",
         file: "crates/cache/src/cache.rs",
-        from: "flight.guards.check(&self.counters).is_ok()",
-        to: "flight.guards.check(&self.counters).is_ok() || true",
+        from: "flight.guards.check(&self.fences, &self.counters).is_ok()",
+        to: "flight.guards.check(&self.fences, &self.counters).is_ok() || true",
         tests: Tests::Model("model_no_read_after_an_invalidation_is_stale"),
+    },
+    Planted {
+        name: "a_raise_is_counted_before_its_fence_shows_it",
+        file: "crates/cache/src/fences.rs",
+        from: "        fence.raise(span, self.log_capacity, now, || {\n            self.counter.fetch_add(1, Ordering::AcqRel) + 1\n        });\n        self.raised.fetch_add(1, Ordering::Release);\n",
+        to: "        self.raised.fetch_add(1, Ordering::Release);\n        fence.raise(span, self.log_capacity, now, || {\n            self.counter.fetch_add(1, Ordering::AcqRel) + 1\n        });\n",
+        tests: Tests::Model("model_a_kept_value_is_not_served"),
     },
     Planted {
         name: "a_dropped_fence_takes_its_successor_along",
