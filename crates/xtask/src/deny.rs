@@ -18,13 +18,15 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
     let path = search_path(workspace)?;
     if !is_installed(workspace, &path) {
         let tools = workspace.target().join("tools");
-        println!("cargo-deny is not installed; building {VERSION} once, in about 2 minutes");
+        println!("cargo-deny is not installed; building {VERSION} once, in about a minute");
         command::run(
             command::cargo(workspace)
                 .args([
                     "install",
                     "cargo-deny",
                     "--locked",
+                    // It runs for a second or two: what optimising it costs is never won back.
+                    "--debug",
                     "--version",
                     VERSION,
                     "--root",
