@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::workspace::Workspace;
-use crate::{command, redis_server};
+use crate::{command, system_packages};
 
 /// One file or directory of `examples/`.
 struct Example {
@@ -56,7 +56,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
         &EXAMPLES.iter().map(|example| example.name).collect(),
     )?;
 
-    redis_server::ensure(workspace)?;
+    system_packages::ensure(workspace, &[system_packages::REDIS])?;
     let on_facade = |task| {
         let mut cargo = command::cargo(workspace);
         cargo.args([task, "--quiet", "--package", &facade.name, "--all-features"]);

@@ -15,8 +15,8 @@ mod model;
 mod msrv;
 mod planted;
 mod protocol;
-mod redis_server;
 mod simulate;
+mod system_packages;
 mod test_run;
 mod workspace;
 

@@ -18,7 +18,7 @@ use self::catalogue::CATALOGUE;
 use self::tree::Tree;
 use self::verdict::Verdict;
 use crate::workspace::Workspace;
-use crate::{command, model, redis_server, simulate};
+use crate::{command, model, simulate, system_packages};
 
 /// One wrong variant of one file.
 struct Planted {
@@ -113,7 +113,7 @@ fn check(workspace: &Workspace, bugs: &[&Planted]) -> anyhow::Result<()> {
     for planted in bugs {
         planted.plant(&tree)?;
     }
-    redis_server::ensure(workspace)?;
+    system_packages::ensure(workspace, &[system_packages::REDIS])?;
     check_unchanged(workspace, &tree, bugs)?;
 
     let title = "planted bug";

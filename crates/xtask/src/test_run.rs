@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::workspace::Workspace;
-use crate::{command, redis_server};
+use crate::{command, system_packages};
 
 /// The end of a `cargo test`: what it counted, and whether that is good enough.
 #[derive(Debug)]
@@ -82,12 +82,12 @@ fn count(result: &str, what: &str) -> usize {
     0
 }
 
-/// Runs unit, integration and documentation tests with every feature, and sees to it that there is
-/// the server that they need.
+/// Runs unit, integration and documentation tests with every feature, and sees to it that there are
+/// the programs that they need.
 ///
 /// `arguments` go to `cargo test`. Without a package among them, all packages are tested.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<TestRun> {
-    redis_server::ensure(workspace)?;
+    system_packages::ensure(workspace, system_packages::ALL)?;
     let mut cargo = command::cargo(workspace);
     cargo.arg("test");
     if !selects_packages(arguments) {

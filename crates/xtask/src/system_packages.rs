@@ -1,10 +1,11 @@
-//! The Redis server that tests start their own copies of; installed when there is none.
+//! The programs that tests start copies of, installed with the system's packages when there are none.
 //!
 //! A package may start a server of its own when it is installed. Nothing here uses that one, nor its
 //! port.
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::Stdio;
 
 use thiserror::Error;
@@ -12,18 +13,63 @@ use thiserror::Error;
 use crate::command;
 use crate::workspace::Workspace;
 
-/// The programs that the tests take.
-const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
+/// A program that tests start, and the packages that bring it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program {
+    /// What it goes by; one of them is enough.
+    names: &'static [&'static str],
+    packages: Packages,
+}
+
+/// What brings a program on each system, the first that can be installed being enough.
+#[derive(Clone, Copy, Debug)]
+struct Packages {
+    apt_get: &'static [&'static str],
+    dnf: &'static [&'static str],
+    apk: &'static [&'static str],
+    pacman: &'static [&'static str],
+    brew: &'static [&'static str],
+}
+
+impl Program {
+    /// A program whose packages have the same names everywhere.
+    const fn new(names: &'static [&'static str], packages: &'static [&'static str]) -> Self {
+        let packages = Packages {
+            apt_get: packages,
+            dnf: packages,
+            apk: packages,
+            pacman: packages,
+            brew: packages,
+        };
+        Self { names, packages }
+    }
+}
+
+pub(crate) const REDIS: Program = Program {
+    names: &["redis-server", "valkey-server"],
+    packages: Packages {
+        apt_get: &["redis-server", "valkey-server"],
+        dnf: &["valkey", "redis"],
+        apk: &["redis", "valkey"],
+        pacman: &["valkey", "redis"],
+        brew: &["redis"],
+    },
+};
+
+/// All that the tests of the workspace need.
+pub(crate) const ALL: &[Program] = &[REDIS, Program::new(&["varnishd"], &["varnish"])];
+
+/// Where systems put servers that not everybody's search path has.
+const SERVER_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"];
 
 /// How one system installs packages.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Installer {
     program: &'static str,
     /// Run first, when there is anything to run.
     update: &'static [&'static str],
     install: &'static [&'static str],
-    /// Packages that bring a server, the first that can be installed being enough.
-    packages: &'static [&'static str],
+    packages: fn(&Packages) -> &'static [&'static str],
     /// Whether it must be run as root; Homebrew must not.
     as_root: bool,
 }
@@ -34,54 +80,54 @@ const INSTALLERS: [Installer; 5] = [
         program: "apt-get",
         update: &["update"],
         install: &["install", "--yes", "--no-install-recommends"],
-        packages: &["redis-server", "valkey-server"],
+        packages: |packages| packages.apt_get,
         as_root: true,
     },
     Installer {
         program: "dnf",
         update: &[],
         install: &["install", "--assumeyes"],
-        packages: &["valkey", "redis"],
+        packages: |packages| packages.dnf,
         as_root: true,
     },
     Installer {
         program: "apk",
         update: &["update"],
         install: &["add"],
-        packages: &["redis", "valkey"],
+        packages: |packages| packages.apk,
         as_root: true,
     },
     Installer {
         program: "pacman",
         update: &["--sync", "--refresh"],
         install: &["--sync", "--noconfirm", "--needed"],
-        packages: &["valkey", "redis"],
+        packages: |packages| packages.pacman,
         as_root: true,
     },
     Installer {
         program: "brew",
         update: &[],
         install: &["install"],
-        packages: &["redis"],
+        packages: |packages| packages.brew,
         as_root: false,
     },
 ];
 
-/// Why there is still no server. Install one by hand.
+/// Why there is still no such program. Install one by hand.
 #[derive(Debug, Error, PartialEq, Eq)]
-enum ServerError {
+enum MissingProgram {
     #[error(
-        "the tests need redis-server or valkey-server, and none of {} is here to install it",
+        "the tests need {wanted}, and none of {} is here to install it",
         list(INSTALLERS.iter().map(|installer| installer.program))
     )]
-    NoInstaller,
-    #[error("the tests need redis-server or valkey-server; as root, run: {line}")]
-    NotRoot { line: Line },
+    NoInstaller { wanted: String },
+    #[error("the tests need {wanted}; as root, run: {line}")]
+    NotRoot { wanted: String, line: Line },
     #[error(
-        "the tests need redis-server or valkey-server, and it could not be installed by: {}",
+        "the tests need {wanted}, and it could not be installed by: {}",
         list(tried)
     )]
-    NotInstalled { tried: Vec<Line> },
+    NotInstalled { wanted: String, tried: Vec<Line> },
 }
 
 /// A command as it is run and typed.
@@ -108,44 +154,54 @@ trait Machine {
     fn run(&self, line: &Line) -> bool;
 }
 
-/// Makes sure that there is a server, by installing one where there is none.
-pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<()> {
-    Ok(ensure_on(&ThisMachine { workspace })?)
+/// Makes sure that there are these programs, by installing those that are missing.
+pub(crate) fn ensure(workspace: &Workspace, programs: &[Program]) -> anyhow::Result<()> {
+    let machine = ThisMachine { workspace };
+    for program in programs {
+        program.ensure_on(&machine)?;
+    }
+    Ok(())
 }
 
-fn ensure_on(machine: &impl Machine) -> Result<(), ServerError> {
-    if has_server(machine) {
-        return Ok(());
-    }
-    let installer = INSTALLERS
-        .iter()
-        .find(|installer| machine.has(installer.program))
-        .ok_or(ServerError::NoInstaller)?;
-    let prefix: &[_] = if !installer.as_root || machine.is_root() {
-        &[]
-    } else if machine.has("sudo") {
-        &["sudo"]
-    } else {
-        let line = installer.install_line(&[], installer.packages[0]);
-        return Err(ServerError::NotRoot { line });
-    };
-    if !installer.update.is_empty() {
-        // Of many sources one may be out of reach, and the package in another.
-        machine.run(&installer.line(prefix, installer.update));
-    }
-    let mut tried = Vec::new();
-    for package in installer.packages {
-        let line = installer.install_line(prefix, package);
-        if machine.run(&line) && has_server(machine) {
+impl Program {
+    fn ensure_on(&self, machine: &impl Machine) -> Result<(), MissingProgram> {
+        if self.is_on(machine) {
             return Ok(());
         }
-        tried.push(line);
+        let wanted = self.names.join(" or ");
+        let Some(installer) = INSTALLERS
+            .iter()
+            .find(|installer| machine.has(installer.program))
+        else {
+            return Err(MissingProgram::NoInstaller { wanted });
+        };
+        let packages = (installer.packages)(&self.packages);
+        let prefix: &[_] = if !installer.as_root || machine.is_root() {
+            &[]
+        } else if machine.has("sudo") {
+            &["sudo"]
+        } else {
+            let line = installer.install_line(&[], packages[0]);
+            return Err(MissingProgram::NotRoot { wanted, line });
+        };
+        if !installer.update.is_empty() {
+            // Of many sources one may be out of reach, and the package in another.
+            machine.run(&installer.line(prefix, installer.update));
+        }
+        let mut tried = Vec::new();
+        for package in packages {
+            let line = installer.install_line(prefix, package);
+            if machine.run(&line) && self.is_on(machine) {
+                return Ok(());
+            }
+            tried.push(line);
+        }
+        Err(MissingProgram::NotInstalled { wanted, tried })
     }
-    Err(ServerError::NotInstalled { tried })
-}
 
-fn has_server(machine: &impl Machine) -> bool {
-    SERVERS.iter().any(|server| machine.has(server))
+    fn is_on(&self, machine: &impl Machine) -> bool {
+        self.names.iter().any(|name| machine.has(name))
+    }
 }
 
 impl Installer {
@@ -164,10 +220,14 @@ struct ThisMachine<'a> {
 
 impl Machine for ThisMachine<'_> {
     fn has(&self, program: &str) -> bool {
-        let mut version = command::at_root(self.workspace, program);
-        version.arg("--version");
-        version.stdout(Stdio::null()).stderr(Stdio::null());
-        version.status().is_ok()
+        let runs = |program: &Path| {
+            let mut version = command::at_root(self.workspace, program);
+            version.arg("--version");
+            version.stdout(Stdio::null()).stderr(Stdio::null());
+            version.status().is_ok()
+        };
+        let in_folder = |folder: &&str| runs(&Path::new(folder).join(program));
+        runs(Path::new(program)) || SERVER_FOLDERS.iter().any(in_folder)
     }
 
     #[cfg(unix)]
@@ -238,10 +298,10 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_there_is_left_alone() {
-        for server in SERVERS {
+    fn a_program_that_is_there_is_left_alone() {
+        for server in REDIS.names {
             let machine = Pretended::with(&[server, "apt-get"]);
-            assert_eq!(ensure_on(&machine), Ok(()));
+            assert_eq!(REDIS.ensure_on(&machine), Ok(()));
             assert!(machine.ran().is_empty());
         }
     }
@@ -253,7 +313,7 @@ mod tests {
             brings: &[("redis-server", "redis-server")],
             ..Pretended::with(&["apt-get", "sudo", "brew"])
         };
-        assert_eq!(ensure_on(&machine), Ok(()));
+        assert_eq!(REDIS.ensure_on(&machine), Ok(()));
         assert_eq!(
             machine.ran(),
             [
@@ -269,14 +329,14 @@ mod tests {
             brings: &[("valkey", "valkey-server")],
             ..Pretended::with(&["dnf", "sudo"])
         };
-        assert_eq!(ensure_on(&machine), Ok(()));
+        assert_eq!(REDIS.ensure_on(&machine), Ok(()));
         assert_eq!(machine.ran(), ["sudo dnf install --assumeyes valkey"]);
     }
 
     #[test]
     fn without_sudo_the_error_says_what_root_is_to_run() {
         let machine = Pretended::with(&["apk"]);
-        let error = ensure_on(&machine).unwrap_err();
+        let error = REDIS.ensure_on(&machine).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the tests need redis-server or valkey-server; as root, run: apk add redis"
@@ -290,7 +350,7 @@ mod tests {
             brings: &[("redis", "redis-server")],
             ..Pretended::with(&["brew", "sudo"])
         };
-        assert_eq!(ensure_on(&machine), Ok(()));
+        assert_eq!(REDIS.ensure_on(&machine), Ok(()));
         assert_eq!(machine.ran(), ["brew install redis"]);
     }
 
@@ -301,7 +361,7 @@ mod tests {
             brings: &[("redis", "redis-server")],
             ..Pretended::with(&["pacman"])
         };
-        assert_eq!(ensure_on(&machine), Ok(()));
+        assert_eq!(REDIS.ensure_on(&machine), Ok(()));
         assert_eq!(
             machine.ran()[1..],
             [
@@ -312,23 +372,48 @@ mod tests {
     }
 
     #[test]
-    fn a_package_without_a_server_is_not_enough() {
+    fn a_package_without_the_program_is_not_enough() {
         let machine = Pretended {
             brings: &[("redis", "redis-cli")],
             ..Pretended::with(&["brew"])
         };
-        let error = ensure_on(&machine).unwrap_err();
+        let error = REDIS.ensure_on(&machine).unwrap_err();
         assert!(error.to_string().ends_with("by: brew install redis"));
     }
 
     #[test]
     fn without_an_installer_the_error_names_those_that_were_looked_for() {
-        let error = ensure_on(&Pretended::default()).unwrap_err();
-        assert_eq!(error, ServerError::NoInstaller);
+        let error = REDIS.ensure_on(&Pretended::default()).unwrap_err();
+        assert!(matches!(error, MissingProgram::NoInstaller { .. }));
         assert!(
             error
                 .to_string()
                 .contains("none of apt-get, dnf, apk, pacman, brew is here")
         );
+    }
+
+    #[test]
+    fn a_program_brings_its_own_package() {
+        let machine = Pretended {
+            is_root: true,
+            brings: &[("varnish", "varnishd")],
+            ..Pretended::with(&["redis-server", "apt-get"])
+        };
+        let varnish = ALL.iter().find(|program| program.names == ["varnishd"]);
+        assert_eq!(varnish.unwrap().ensure_on(&machine), Ok(()));
+        assert_eq!(
+            machine.ran()[1..],
+            ["apt-get install --yes --no-install-recommends varnish"]
+        );
+    }
+
+    #[test]
+    fn every_program_has_a_package_on_every_system() {
+        for program in ALL {
+            for installer in INSTALLERS {
+                let packages = (installer.packages)(&program.packages);
+                assert!(!packages.is_empty(), "{program:?} by {}", installer.program);
+            }
+        }
     }
 }
