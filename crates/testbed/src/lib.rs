@@ -1,4 +1,4 @@
-//! Real Redis servers and a TCP fault proxy, for tests, examples and benchmarks.
+//! Real Redis and PostgreSQL servers and a TCP fault proxy, for tests, examples and benchmarks.
 //!
 //! ```
 //! use std::time::Duration;
@@ -31,6 +31,7 @@ mod fault;
 mod launch;
 mod monitor;
 mod port;
+mod postgres_server;
 mod process;
 mod proxy;
 mod pump;
@@ -41,6 +42,7 @@ pub use crate::{
     cluster::Cluster,
     fault::{Direction, Fault},
     monitor::Monitor,
+    postgres_server::{PostgresServer, PostgresStartError},
     proxy::Proxy,
     redis_server::{RedisServer, StartError},
     reply::Reply,

@@ -2,6 +2,9 @@
 
 use std::{io, process::Child};
 
+#[cfg(unix)]
+use crate::PATIENCE;
+
 /// A child process that does not outlive its owner.
 #[derive(Debug)]
 pub(crate) struct Process(pub(crate) Child);
@@ -15,6 +18,20 @@ impl Process {
 
 #[cfg(unix)]
 impl Process {
+    /// Asks it to end at once with all its children, and ends it if it does not.
+    pub(crate) fn quit(&mut self) -> io::Result<()> {
+        use rustix::process::{Pid, Signal, kill_process};
+        kill_process(Pid::from_child(&self.0), Signal::QUIT)?;
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if self.0.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        self.end()
+    }
+
     pub(crate) fn pause(&self) -> io::Result<()> {
         use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
         let pid = Pid::from_child(&self.0);
@@ -34,6 +51,10 @@ impl Process {
 
 #[cfg(not(unix))]
 impl Process {
+    pub(crate) fn quit(&mut self) -> io::Result<()> {
+        self.end()
+    }
+
     pub(crate) fn pause(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
