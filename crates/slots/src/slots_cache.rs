@@ -237,6 +237,19 @@ impl SlotsCache {
         self.0.days.invalidate_all(&covers);
     }
 
+    /// Makes every answer untrue that a change of `appointment` can affect, as an event about it does, and
+    /// notes nothing as booked or freed.
+    ///
+    /// For what is told again, or touches an appointment without booking or freeing it: a payment, a request, a
+    /// copy of a message. Costs the same whatever is kept.
+    ///
+    /// # Consistency
+    ///
+    /// When it returns, no call that begins later in this process gives an answer that it reached.
+    pub fn invalidate_around(&self, appointment: &Appointment) {
+        self.0.days.invalidate_all(&covers_of(&self.0.changes(&[appointment])));
+    }
+
     /// Waits until all that was dispatched or invalidated before for `tenant` is confirmed by Redis, and in
     /// strict consistency by every process. Without Redis it is confirmed at once.
     ///
