@@ -62,6 +62,7 @@
 //! - `redis-tls`: addresses that begin with `rediss://`.
 
 mod affected;
+mod alternatives;
 mod appointment;
 mod builder;
 mod day_slots;
@@ -83,6 +84,9 @@ mod slots_cache;
 mod source;
 
 pub use affected::{MAX_BUSY_SPAN, MAX_BUSY_SPANS, answer_span, busy_spans};
+pub use alternatives::{
+    Alternative, AlternativeFinder, Alternatives, NotAsked, PreferredTime, Reason, Unasked, Wanted,
+};
 pub use appointment::{Appointment, Buffers, InvalidAppointment, Revision};
 pub use builder::SlotsCacheBuilder;
 pub use events::{AppointmentBooked, AppointmentCancelled, AppointmentRescheduled};

@@ -1,6 +1,9 @@
 //! One read: every day of a window, kept, loaded, or waited for.
 
-use std::iter;
+use std::{
+    iter,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use tokio::time::timeout;
 use vacancy_cache::{Answer, Follower, Landing, Load, Look, Nearest, Retry, Ticket, Turn};
@@ -26,6 +29,23 @@ pub(crate) struct Read<'a> {
     nearest: Nearest,
     days: &'a [LocalDay],
     keys: Vec<DayKey>,
+}
+
+/// How many more calls of the source may be made. Several reads may share it.
+pub(crate) struct Calls(AtomicUsize);
+
+impl Calls {
+    pub(crate) const fn new(calls: usize) -> Self {
+        Self(AtomicUsize::new(calls))
+    }
+
+    /// Whether one more may be made, which is then counted.
+    fn take(&self) -> bool {
+        // A count, which orders nothing else.
+        let left = |left: usize| left.checked_sub(1);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.0.fetch_update(set, fetch, left).is_ok()
+    }
 }
 
 /// A day this read has to load.
@@ -68,8 +88,24 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// The answer for each day.
+    /// The answer for each day. Every run of days that are missing costs a call.
     pub(crate) async fn answers(&self) -> Result<Vec<Day>, SourceError> {
+        let answers = self.gather(None).await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// The answer for each day that can be had for `calls`.
+    ///
+    /// All days that are missing are asked for with one call, which takes in the kept ones between them:
+    /// where calls are counted, a wider one is cheaper than two.
+    pub(crate) async fn answers_within(
+        &self,
+        calls: &Calls,
+    ) -> Result<Vec<Option<Day>>, SourceError> {
+        self.gather(Some(calls)).await
+    }
+
+    async fn gather(&self, calls: Option<&Calls>) -> Result<Vec<Option<Day>>, SourceError> {
         let mut answers: Vec<Option<Day>> =
             iter::repeat_with(|| None).take(self.keys.len()).collect();
         let mut open: Vec<Open> = (0..self.keys.len())
@@ -94,8 +130,12 @@ impl<'a> Read<'a> {
             }
             // The own loads first: then no two reads can wait for each other.
             let missing = self.look(tickets, &mut answers).await;
-            for run in runs(missing) {
-                for (day, answer) in self.load(run).await? {
+            let loads = match calls {
+                None => runs(missing),
+                Some(_) => vec![missing],
+            };
+            for run in loads {
+                for (day, answer) in self.load(run, calls).await? {
                     answers[day] = Some(answer);
                 }
             }
@@ -121,7 +161,7 @@ impl<'a> Read<'a> {
                 });
             }
         }
-        Ok(answers.into_iter().flatten().collect())
+        Ok(answers)
     }
 
     fn begin(
@@ -163,8 +203,12 @@ impl<'a> Read<'a> {
         missing
     }
 
-    /// Loads neighbouring days with one call.
-    async fn load(&self, run: Vec<Missing>) -> Result<Vec<(usize, Day)>, SourceError> {
+    /// Loads days with one call, which takes in those between them; none when no call is left.
+    async fn load(
+        &self,
+        run: Vec<Missing>,
+        calls: Option<&Calls>,
+    ) -> Result<Vec<(usize, Day)>, SourceError> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return Ok(Vec::new());
         };
@@ -175,18 +219,23 @@ impl<'a> Read<'a> {
         let mut loads: Vec<(usize, Load<_, _, _>)> = Vec::with_capacity(run.len());
         let loaded = timeout(limit, async {
             let _admission = self.cache.days.admission().await;
+            if calls.is_some_and(|calls| !calls.take()) {
+                return None;
+            }
             loads.extend(
                 run.into_iter()
                     .map(|Missing { day, ticket }| (day, ticket.depart())),
             );
-            self.cache.source.slots(&request).await
+            Some(self.cache.source.slots(&request).await)
         });
         let mut slots = match loaded
             .await
-            .unwrap_or_else(|_| Err(SourceError::new(SourceTimedOut { limit })))
+            .unwrap_or_else(|_| Some(Err(SourceError::new(SourceTimedOut { limit }))))
         {
-            Ok(slots) => slots,
-            Err(error) => {
+            Some(Ok(slots)) => slots,
+            // The tickets are dropped: whoever waits for one of them takes over, with his own calls.
+            None => return Ok(Vec::new()),
+            Some(Err(error)) => {
                 loads
                     .into_iter()
                     .for_each(|(_, load)| load.fail(error.clone()));

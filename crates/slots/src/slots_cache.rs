@@ -131,6 +131,10 @@ impl SlotsCache {
         Self(Arc::new(inner))
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// Gives the slots that start in the window of `query`, by their start.
     ///
     /// Days that are not kept are loaded, each run of neighbouring days with one call. Days that
