@@ -82,6 +82,7 @@ mod scopes;
 mod slot;
 mod slots_cache;
 mod source;
+mod week;
 
 pub use affected::{MAX_BUSY_SPAN, MAX_BUSY_SPANS, answer_span, busy_spans};
 pub use alternatives::{
@@ -108,3 +109,4 @@ pub use scopes::Target;
 pub use slot::{Seats, Slot};
 pub use slots_cache::{MissingEventType, OpenError, SlotsCache};
 pub use source::{SlotSource, SlotsRequest, SourceError, SourceTimedOut};
+pub use week::{Warmings, WeekDay, WeekView};
