@@ -118,6 +118,8 @@ mod webhooks;
 
 #[cfg(feature = "axum")]
 mod receiver;
+#[cfg(feature = "source")]
+mod source;
 
 pub use defect::{Defect, LONGEST_BOOKING};
 pub use directory::{CalcomDirectory, Clue, Listing, StaticCalcomDirectory};
@@ -127,5 +129,13 @@ pub use received::{Applied, BookingChange, Ignored, Received, Undelivered, Verdi
 pub use receiver::Receiver;
 pub use refusal::Refusal;
 pub use signature::{SIGNATURE_HEADER, Secret};
+#[cfg(all(fuzzing, feature = "source"))]
+#[doc(hidden)]
+pub use source::fuzzing;
+#[cfg(feature = "source")]
+pub use source::{
+    CalcomApi, CalcomBuildError, CalcomError, CalcomEventType, CalcomLimit, CalcomSlots,
+    CalcomSlotsBuilder, MAX_ANSWER_BYTES, MAX_EVENT_TYPES, RateLimited, Unreadable,
+};
 pub use trigger::Trigger;
 pub use webhooks::{Webhooks, WebhooksBuilder};
