@@ -156,6 +156,7 @@ impl SlotsCacheBuilder {
             overlay: Overlay::new(self.source_time_out),
             holds: Holds::default(),
             hold_time: self.hold_time,
+            ttl: self.ttl,
             source_lag: self.source_lag,
             source_time_out: self.source_time_out,
             longest_span: self.longest_span,

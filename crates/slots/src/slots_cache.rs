@@ -14,7 +14,7 @@ use vacancy_cache::{Cache, Cover, Hold, Nearest, Scope, Span, Statistics, Token,
 use vacancy_dispatch::Event;
 
 use crate::{
-    affected::busy_spans,
+    affected::{answer_span, busy_spans},
     appointment::Appointment,
     builder::SlotsCacheBuilder,
     day_slots::DaySlots,
@@ -28,7 +28,7 @@ use crate::{
     query::{QueryError, SlotsQuery},
     read::Read,
     rules::{Directory, EventTypeRules},
-    scopes::{Target, of_appointment, tenant_scope},
+    scopes::{Target, covers, of_appointment, tenant_scope},
     source::{SlotSource, SourceError},
 };
 
@@ -91,6 +91,7 @@ pub(crate) struct Inner {
     pub(crate) overlay: Overlay,
     pub(crate) holds: Holds,
     pub(crate) hold_time: Duration,
+    pub(crate) ttl: Duration,
     pub(crate) source_lag: Duration,
     pub(crate) source_time_out: Duration,
     pub(crate) longest_span: Duration,
@@ -252,6 +253,36 @@ impl SlotsCache {
     /// When it returns, no call that begins later in this process gives an answer that it reached.
     pub fn invalidate_around(&self, appointment: &Appointment) {
         self.0.days.invalidate_all(&covers_of(&self.0.changes(&[appointment])));
+    }
+
+    /// How long an answer may be served after the source was asked for it.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.0.ttl
+    }
+
+    /// All that the answer to `query` depends on, for caches beyond this one: it may be untrue as soon as
+    /// one of these meets what an event [reaches](Self::reach).
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] when the window is too long.
+    pub fn covers(&self, query: &SlotsQuery) -> Result<Vec<Cover>, QueryError> {
+        let days = query.days()?;
+        let Some(first) = days.first() else {
+            return Ok(Vec::new());
+        };
+        let key = DayKey::new(query, first.date());
+        let rules = self.0.rules_for(&key);
+        let span = answer_span(query.window, rules.as_deref(), query.duration);
+        Ok(covers(&key, rules.as_deref(), span))
+    }
+
+    /// All that `event` makes untrue, for caches beyond this one. Nothing where
+    /// [`MissingEventType::Skip`] says so.
+    #[must_use]
+    pub fn reach(&self, event: &impl BookingEvent) -> Vec<Cover> {
+        covers_of(&self.0.changes(&event.appointments()))
     }
 
     /// Waits until all that was dispatched or invalidated before for `tenant` is confirmed by Redis, and in
