@@ -44,6 +44,10 @@ impl Scope {
         &self.tenant
     }
 
+    pub(crate) fn tenant_arc(&self) -> &Arc<str> {
+        &self.tenant
+    }
+
     /// The kind of thing.
     #[must_use]
     pub fn kind(&self) -> &str {

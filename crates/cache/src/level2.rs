@@ -35,16 +35,18 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 pub use self::settings::{Consistency, InvalidUrl, Redis, RedisUrl, SharedKey};
+pub(crate) use self::{
+    link::Link,
+    names::{Names, escape, partition_of},
+    partition::{KeptTrust, Lapse, Trust},
+    settings::{Level2Settings, Shared},
+    store::{Position, StoreError},
+};
 use self::{
     node::{Node, Part},
     remote_fence::RemoteFence,
-    store::{Deed, EntryName, Item, Looked as Answered, StoreError},
+    store::{Deed, EntryName, Item, Looked as Answered},
     stored::{Misfit, Origin},
-};
-pub(crate) use self::{
-    partition::{KeptTrust, Lapse, Trust},
-    settings::{Level2Settings, Shared},
-    store::Position,
 };
 use crate::{
     cover::{Cover, Scope, Span},

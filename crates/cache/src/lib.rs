@@ -51,6 +51,7 @@
 mod answer;
 mod builder;
 mod cache;
+mod claims;
 mod cover;
 mod entry;
 mod fence;
@@ -76,6 +77,10 @@ mod model;
 pub use answer::{Answer, Source};
 pub use builder::Builder;
 pub use cache::{Admission, Cache, Key, Nearest};
+pub use claims::{
+    Claim, ClaimError, ClaimRequest, Claims, ClaimsUnavailable, ExtendClaimError, InvalidClaim,
+    LONGEST_CLAIM, MAX_CLAIMS, Share, unique_claim_id,
+};
 pub use cover::{Cover, Scope, Span};
 pub use hold::Hold;
 #[cfg(all(feature = "redis", vacancy_simulation))]

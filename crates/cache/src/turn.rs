@@ -152,6 +152,16 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Ticket<
 }
 
 impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Load<K, V, E> {
+    /// Keeps its value for nobody: it is only given to the readers that wait for it.
+    ///
+    /// For a value of which something is missing that could not be asked for.
+    pub fn unkept(self) -> Self {
+        Self {
+            keep: false,
+            ..self
+        }
+    }
+
     /// Ends the load with its value, for this reader and all that follow it.
     ///
     /// # Consistency

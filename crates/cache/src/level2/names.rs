@@ -48,6 +48,35 @@ impl Names {
         format!("{prefix}e:{}:{}", escape(entry.tenant), escape(entry.name))
     }
 
+    /// The claims of a scope.
+    pub(crate) fn claims(&self, partition: u16, scope: &Scope) -> String {
+        let (tenant, kind, id) = (scope.tenant(), scope.kind(), scope.id());
+        let prefix = self.prefix(partition);
+        format!(
+            "{prefix}c:{}:{}:{}",
+            escape(tenant),
+            escape(kind),
+            escape(id)
+        )
+    }
+
+    /// The claims of an owner.
+    pub(crate) fn owner(&self, partition: u16, tenant: &str, owner: &str) -> String {
+        let prefix = self.prefix(partition);
+        format!("{prefix}o:{}:{}", escape(tenant), escape(owner))
+    }
+
+    /// The mark that a claim was released.
+    pub(crate) fn released(&self, partition: u16, tenant: &str, owner: &str, id: &str) -> String {
+        let prefix = self.prefix(partition);
+        format!(
+            "{prefix}r:{}:{}:{}",
+            escape(tenant),
+            escape(owner),
+            escape(id)
+        )
+    }
+
     /// The channel of notices.
     pub(crate) fn notices(&self) -> String {
         format!("vacancy:{}:notices", self.namespace)
@@ -78,7 +107,7 @@ pub(crate) fn partition_of(tenant: &str, partitions: u16) -> u16 {
     u16::try_from(hash % u64::from(partitions)).unwrap_or(0)
 }
 
-fn escape(part: &str) -> String {
+pub(crate) fn escape(part: &str) -> String {
     percent_encode(part.as_bytes(), ESCAPED).to_string()
 }
 
@@ -96,6 +125,12 @@ mod tests {
         assert_ne!(fence("a%3Ab", "c", "d"), fence("a:b", "c", "d"));
         let entry = |tenant, name| names.entry(0, EntryName { tenant, name });
         assert_ne!(entry("a", "b:c"), entry("a:b", "c"));
+        let owner = |tenant, owner| names.owner(0, tenant, owner);
+        assert_ne!(owner("a", "b:c"), owner("a:b", "c"));
+        let released = |owner, id| names.released(0, "a", owner, id);
+        assert_ne!(released("b", "c:d"), released("b:c", "d"));
+        let scope = Scope::new("a", "b", "c");
+        assert_ne!(names.claims(0, &scope), names.fence(0, &scope));
         assert_ne!(Names::new("a}b").state(0), Names::new("a").state(0));
     }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Codec, Level2,
-    link::Server,
+    link::{Link, Server},
     names::Names,
     node::{Node, Times},
     redis_store::RedisStore,
@@ -225,6 +225,14 @@ impl Redis {
     pub fn entry_limit(mut self, bytes: usize) -> Self {
         self.entry_limit = bytes;
         self
+    }
+}
+
+impl Redis {
+    /// A connection of its own, the names there, and the partitions.
+    pub(crate) fn reach(&self) -> (Link, Names, u16) {
+        let link = Link::new(self.server.clone(), self.time_out);
+        (link, Names::new(&self.namespace), self.partitions)
     }
 }
 
