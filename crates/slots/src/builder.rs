@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use vacancy_cache::Cache;
+use vacancy_cache::{Cache, Claims, LONGEST_CLAIM};
 
 use crate::{
     affected::MAX_BUSY_SPAN,
@@ -32,6 +32,8 @@ pub struct SlotsCacheBuilder {
     missing_event_type: MissingEventType,
     hold_time: Duration,
     max_loads: NonZeroUsize,
+    claims: Claims,
+    longest_reservation: Duration,
     #[cfg(feature = "redis")]
     redis: Option<vacancy_cache::Redis>,
 }
@@ -49,6 +51,8 @@ impl SlotsCacheBuilder {
             missing_event_type: MissingEventType::default(),
             hold_time: Duration::from_secs(30),
             max_loads: const { NonZeroUsize::new(16).unwrap() },
+            claims: Claims::in_memory(),
+            longest_reservation: Duration::from_secs(15 * 60),
             #[cfg(feature = "redis")]
             redis: None,
         }
@@ -124,6 +128,23 @@ impl SlotsCacheBuilder {
         self
     }
 
+    /// Where [reservations](SlotsCache::reservations) are kept. Default: in this process alone.
+    ///
+    /// Processes that share answers have to share these too, all of them: with `Claims::redis` of the same
+    /// settings. An answer that was loaded by a process without them hides nothing, and a process that shares
+    /// reservations but no answers learns of those of others when it loads anew.
+    pub fn reservations(mut self, claims: Claims) -> Self {
+        self.claims = claims;
+        self
+    }
+
+    /// How long a reservation may last from when it was made or extended. Default 15 min, at most a day. One
+    /// that is asked for longer lasts this long.
+    pub fn longest_reservation(mut self, longest: Duration) -> Self {
+        self.longest_reservation = longest.min(LONGEST_CLAIM);
+        self
+    }
+
     /// Shares answers with other processes through Redis, and hears from them what they invalidate.
     ///
     /// What holds then, and what becomes of it when Redis fails, is told at
@@ -157,6 +178,8 @@ impl SlotsCacheBuilder {
             holds: Holds::default(),
             hold_time: self.hold_time,
             ttl: self.ttl,
+            claims: self.claims,
+            longest_reservation: self.longest_reservation,
             source_lag: self.source_lag,
             source_time_out: self.source_time_out,
             longest_span: self.longest_span,

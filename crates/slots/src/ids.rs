@@ -52,6 +52,11 @@ pub type ResourceId = Id<ResourceKind>;
 /// One appointment, or one seat of it where several people book the same one.
 pub type AppointmentId = Id<AppointmentKind>;
 
+/// Who has reserved something, or asks for slots: a customer, a session, a call.
+pub type OwnerId = Id<OwnerKind>;
+/// One reservation among those of its owner.
+pub type ReservationId = Id<ReservationKind>;
+
 /// What an [`Id`] names. Implemented by this crate's kinds only.
 pub trait IdKind:
     sealed::Sealed + Copy + Eq + Hash + Ord + fmt::Debug + Send + Sync + 'static
@@ -80,6 +85,12 @@ pub enum ResourceKind {}
 /// The kind of [`AppointmentId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AppointmentKind {}
+/// The kind of [`OwnerId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OwnerKind {}
+/// The kind of [`ReservationId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReservationKind {}
 
 impl sealed::Sealed for TenantKind {}
 impl IdKind for TenantKind {
@@ -100,6 +111,14 @@ impl IdKind for ResourceKind {
 impl sealed::Sealed for AppointmentKind {}
 impl IdKind for AppointmentKind {
     const NAME: &'static str = "AppointmentId";
+}
+impl sealed::Sealed for OwnerKind {}
+impl IdKind for OwnerKind {
+    const NAME: &'static str = "OwnerId";
+}
+impl sealed::Sealed for ReservationKind {}
+impl IdKind for ReservationKind {
+    const NAME: &'static str = "ReservationId";
 }
 
 /// Why a text is not an id.
@@ -124,6 +143,17 @@ impl<K: IdKind> Id<K> {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+impl ReservationId {
+    /// An id that no other reservation has, in this process or another one.
+    #[must_use]
+    pub fn unique() -> Self {
+        Self {
+            text: vacancy_cache::unique_claim_id().into(),
+            kind: PhantomData,
+        }
     }
 }
 

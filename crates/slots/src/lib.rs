@@ -73,10 +73,12 @@ mod interval;
 mod invalidate;
 mod key;
 mod local_day;
+mod occupied;
 mod open_slots;
 mod overlay;
 mod query;
 mod read;
+mod reservations;
 mod rules;
 mod scopes;
 mod slot;
@@ -94,7 +96,8 @@ pub use events::{AppointmentBooked, AppointmentCancelled, AppointmentRescheduled
 pub use hold::{BookingEvent, SlotsHold};
 pub use ids::{
     AppointmentId, AppointmentKind, BranchId, BranchKind, EventTypeId, EventTypeKind, Id, IdKind,
-    InvalidId, MAX_ID_BYTES, ResourceId, ResourceKind, TenantId, TenantKind,
+    InvalidId, MAX_ID_BYTES, OwnerId, OwnerKind, ReservationId, ReservationKind, ResourceId,
+    ResourceKind, TenantId, TenantKind,
 };
 pub use interval::{Interval, InvalidInterval, UnreadableInterval};
 pub use invalidate::InvalidateSlotsCache;
@@ -102,6 +105,9 @@ pub use key::{DayKey, InvalidKey, SlotsKey};
 pub use local_day::LocalDay;
 pub use open_slots::{DayAnswer, OpenSlots};
 pub use query::{MAX_QUERY_DAYS, QueryError, SlotsQuery};
+pub use reservations::{
+    ExtendError, ReleaseError, Reservation, ReservationRequest, Reservations, ReserveError,
+};
 pub use rules::{
     Directory, EventTypeRules, Grid, LimitPeriod, NoDirectory, StaticDirectory, UNKNOWN_REACH,
 };

@@ -2,10 +2,17 @@
 
 use std::{ops::Deref, time::Duration};
 
+use tokio::time::Instant;
 use vacancy_cache::{Answer, Source};
 
 use crate::{
-    day_slots::DaySlots, local_day::LocalDay, query::SlotsQuery, slot::Slot, slots_cache::Inner,
+    day_slots::DaySlots,
+    local_day::LocalDay,
+    occupied::Question,
+    query::SlotsQuery,
+    reservations::{Offer, Reserved},
+    slot::Slot,
+    slots_cache::Inner,
 };
 
 /// The open slots of a window, by their start. Dereferences to a slice of [`Slot`]s.
@@ -29,6 +36,8 @@ pub struct DayAnswer {
     pub generation: u64,
     /// Slots that the source offered and that are known here to be booked since.
     pub subtracted: usize,
+    /// Slots that are left out because others have reserved them.
+    pub reserved: usize,
 }
 
 impl OpenSlots {
@@ -79,9 +88,17 @@ impl Inner {
         days: &[LocalDay],
         answers: Vec<Answer<DaySlots>>,
     ) -> OpenSlots {
-        let rules = match self.overlay.is_empty() {
+        let reserved_here = self.claims.any_here();
+        let reserved = reserved_here || answers.iter().any(|day| !day.reserved().is_empty());
+        let rules = match self.overlay.is_empty() && !reserved {
             true => None,
             false => self.directory.event_type(&query.tenant, &query.event_type),
+        };
+        let offer = Offer {
+            tenant: &query.tenant,
+            event_type: &query.event_type,
+            rules: rules.as_deref(),
+            asked: query.resources(),
         };
         let mut open = OpenSlots::default();
         for (day, answer) in days.iter().zip(answers) {
@@ -98,6 +115,22 @@ impl Inner {
                 // As of the load: what the source knew then, it has subtracted itself.
                 answer.loaded_at(),
             );
+            let known_here = match reserved_here {
+                true => self.reserved_here(&offer, &slots),
+                false => Vec::new(),
+            };
+            let now = Instant::now();
+            let loaded = answer.loaded_at();
+            let hiding = known_here
+                .iter()
+                .chain(answer.reserved())
+                .filter(|reserved| reserved.hides(query.owner.as_ref(), loaded, now))
+                .map(|reserved: &Reserved| &reserved.occupied);
+            let reserved = match reserved {
+                true => Question::new(&query.event_type, rules.as_deref(), query.resources())
+                    .subtract(&mut slots, hiding),
+                false => 0,
+            };
             open.slots.append(&mut slots);
             open.days.push(DayAnswer {
                 day: *day,
@@ -105,6 +138,7 @@ impl Inner {
                 age: answer.age(),
                 generation: answer.generation(),
                 subtracted,
+                reserved,
             });
         }
         open

@@ -8,7 +8,6 @@
 //! 3. No lock is held while code runs that is not ours.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -16,9 +15,9 @@ use std::time::Duration;
 use metrics::counter;
 use tokio::time::Instant;
 
-use crate::appointment::{Appointment, Buffers, Revision};
+use crate::appointment::{Appointment, Revision};
 use crate::ids::{AppointmentId, EventTypeId, ResourceId, TenantId};
-use crate::interval::Interval;
+use crate::occupied::{Occupied, Question};
 use crate::rules::EventTypeRules;
 use crate::slot::Slot;
 
@@ -81,27 +80,6 @@ enum Kind {
     Booked,
     Rescheduled,
     Cancelled,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Occupied {
-    intervals: Vec<Interval>,
-    resources: BTreeSet<ResourceId>,
-    event_type: Option<EventTypeId>,
-    buffers: Option<Buffers>,
-    seats: NonZeroU32,
-}
-
-impl Occupied {
-    fn of(appointment: &Appointment) -> Self {
-        Self {
-            intervals: appointment.intervals().to_vec(),
-            resources: appointment.resources.iter().cloned().collect(),
-            event_type: appointment.event_type.clone(),
-            buffers: appointment.buffers,
-            seats: appointment.seats,
-        }
-    }
 }
 
 impl Overlay {
@@ -209,20 +187,10 @@ impl Overlay {
         }
         let named = rules.map_or(&[][..], |rules| &rules.resources);
         let changes = self.meeting(tenant, event_type, named, asked, slots, now);
-        if changes.is_empty() {
-            return 0;
-        }
-        let question = Question {
-            event_type,
-            buffers: rules
-                .and_then(|rules| rules.buffers)
-                .unwrap_or(Buffers::NONE),
-            candidates: if asked.is_empty() { named } else { asked },
-            asked,
-        };
-        let before = slots.len();
-        slots.retain_mut(|slot| question.keeps(slot, &changes));
-        before - slots.len()
+        let occupied = changes
+            .iter()
+            .filter_map(|change| change.version.occupied.as_ref());
+        Question::new(event_type, rules, asked).subtract(slots, occupied)
     }
 
     /// The changes that can matter to these slots, each once.
@@ -394,97 +362,6 @@ fn remove_entry<K: Eq + std::hash::Hash>(
     }
 }
 
-/// What is asked of the overlay, apart from the slots.
-struct Question<'a> {
-    event_type: &'a EventTypeId,
-    buffers: Buffers,
-    /// Who a slot needs that does not list its resources.
-    candidates: &'a [ResourceId],
-    asked: &'a [ResourceId],
-}
-
-impl Question<'_> {
-    /// Takes from `slot` what the changes occupy; whether something is left.
-    fn keeps(&self, slot: &mut Slot, changes: &[Arc<Change>]) -> bool {
-        let needs = slot
-            .interval
-            .widened(self.buffers.before(), self.buffers.after());
-        let was_asked_for = self.serves_asked(slot);
-        for change in changes {
-            let Some(occupied) = &change.version.occupied else {
-                continue;
-            };
-            if !self.conflicts(&needs, occupied) {
-                continue;
-            }
-            let same_type = occupied.event_type.as_ref() == Some(self.event_type);
-            if let Some(seats) = &mut slot.seats
-                && same_type
-                && occupied.intervals.contains(&slot.interval)
-            {
-                // Where neither the slot nor the query tells whose it is, it may be this one's.
-                let served_by = match slot.resources.is_empty() {
-                    true => self.asked,
-                    false => &slot.resources,
-                };
-                let of_this_slot = occupied.resources.is_empty()
-                    || served_by.is_empty()
-                    || served_by.iter().any(|r| occupied.resources.contains(r));
-                if of_this_slot {
-                    seats.remaining = seats.remaining.saturating_sub(occupied.seats.get());
-                    if seats.remaining == 0 {
-                        return false;
-                    }
-                }
-                continue;
-            }
-            if slot.resources.is_empty() {
-                let any_of_type = same_type && self.asked.is_empty();
-                if (same_type && occupied.resources.is_empty())
-                    || any_of_type
-                    || self
-                        .candidates
-                        .iter()
-                        .any(|r| occupied.resources.contains(r))
-                {
-                    return false;
-                }
-            } else if occupied.resources.is_empty() {
-                return false;
-            } else {
-                slot.resources
-                    .retain(|resource| !occupied.resources.contains(resource));
-                if slot.resources.is_empty() || (was_asked_for && !self.serves_asked(slot)) {
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    fn serves_asked(&self, slot: &Slot) -> bool {
-        slot.resources
-            .iter()
-            .any(|resource| self.asked.contains(resource))
-    }
-
-    fn conflicts(&self, needs: &Interval, occupied: &Occupied) -> bool {
-        let buffers = occupied.buffers.unwrap_or_else(|| {
-            let same_type = occupied.event_type.as_ref() == Some(self.event_type);
-            if same_type {
-                self.buffers
-            } else {
-                Buffers::NONE
-            }
-        });
-        let (before, after) = (buffers.before(), buffers.after());
-        occupied
-            .intervals
-            .iter()
-            .any(|busy| busy.widened(before, after).overlaps(needs))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -493,6 +370,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::appointment::Buffers;
+    use crate::interval::Interval;
     use crate::slot::Seats;
 
     /// Minutes of some day.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use crate::ids::{BranchId, EventTypeId, ResourceId, TenantId};
+use crate::ids::{BranchId, EventTypeId, OwnerId, ResourceId, TenantId};
 use crate::interval::Interval;
 use crate::local_day::LocalDay;
 
@@ -27,6 +27,8 @@ pub struct SlotsQuery {
     pub duration: Option<Duration>,
     /// The zone in which the source is asked, and by whose days answers are kept. UTC by default.
     pub zone: Tz,
+    /// Whose reservations are not in the way. Answers are kept without regard to it.
+    pub owner: Option<OwnerId>,
 }
 
 /// Why a query cannot be answered.
@@ -59,6 +61,7 @@ impl SlotsQuery {
             resources: Vec::new(),
             duration: None,
             zone: Tz::UTC,
+            owner: None,
         }
     }
 
@@ -91,6 +94,13 @@ impl SlotsQuery {
     #[must_use]
     pub const fn zone(mut self, zone: Tz) -> Self {
         self.zone = zone;
+        self
+    }
+
+    /// Asks in the name of someone: what he has reserved himself is offered to him.
+    #[must_use]
+    pub fn owner(mut self, owner: OwnerId) -> Self {
+        self.owner = Some(owner);
         self
     }
 

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use vacancy_cache::{Answer, Follower, Landing, Load, Look, Nearest, Retry, Ticket, Turn};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     key::DayKey,
     local_day::LocalDay,
     query::SlotsQuery,
+    reservations::Offer,
     scopes::covers,
     slot::Slot,
     slots_cache::Inner,
@@ -129,13 +130,14 @@ impl<'a> Read<'a> {
                 }
             }
             // The own loads first: then no two reads can wait for each other.
+            let asked = Instant::now();
             let missing = self.look(tickets, &mut answers).await;
             let loads = match calls {
                 None => runs(missing),
                 Some(_) => vec![missing],
             };
             for run in loads {
-                for (day, answer) in self.load(run, calls).await? {
+                for (day, answer) in self.load(run, calls, asked).await? {
                     answers[day] = Some(answer);
                 }
             }
@@ -203,16 +205,19 @@ impl<'a> Read<'a> {
         missing
     }
 
-    /// Loads days with one call, which takes in those between them; none when no call is left.
+    /// Loads days with one call, which takes in those between them; none when no call is left. Level 2
+    /// was `asked` for them then.
     async fn load(
         &self,
         run: Vec<Missing>,
         calls: Option<&Calls>,
+        asked: Instant,
     ) -> Result<Vec<(usize, Day)>, SourceError> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return Ok(Vec::new());
         };
-        let request = SlotsRequest::new(&self.keys[first.day], &self.keys[last.day]);
+        let key = &self.keys[first.day];
+        let request = SlotsRequest::new(key, &self.keys[last.day]);
         // The wait for its turn counts, so that a source which is too slow for all is told from one
         // that is free.
         let limit = self.cache.source_time_out;
@@ -243,9 +248,22 @@ impl<'a> Read<'a> {
             }
         };
         slots.sort_by_key(|slot| slot.interval);
+        // After the fences were taken: see `reservations/reserved.rs`.
+        let rules = self.cache.rules_for(key);
+        let offer = Offer {
+            tenant: key.tenant(),
+            event_type: key.event_type(),
+            rules: rules.as_deref(),
+            asked: key.resources(),
+        };
+        let reserved = self.cache.reserved_anywhere(&offer, &slots, asked).await;
         let fill = |(day, load): (usize, Load<_, _, _>)| {
             let slots = starting_in(&slots, self.days[day].interval());
-            (day, load.fill(DaySlots::new(slots)))
+            let answer = match &reserved {
+                Ok(reserved) => load.fill(DaySlots::new(slots, &offer, reserved)),
+                Err(_) => load.unkept().fill(DaySlots::new(slots, &offer, &[])),
+            };
+            (day, answer)
         };
         Ok(loads.into_iter().map(fill).collect())
     }

@@ -10,7 +10,9 @@ use std::{
 use metrics::counter;
 use tokio::time::Instant;
 use tracing::warn;
-use vacancy_cache::{Cache, Cover, Hold, Nearest, Scope, Span, Statistics, Token, Unconfirmed};
+use vacancy_cache::{
+    Cache, Claims, Cover, Hold, Nearest, Scope, Span, Statistics, Token, Unconfirmed,
+};
 use vacancy_dispatch::Event;
 
 use crate::{
@@ -27,6 +29,7 @@ use crate::{
     overlay::Overlay,
     query::{QueryError, SlotsQuery},
     read::Read,
+    reservations::Reservations,
     rules::{Directory, EventTypeRules},
     scopes::{Target, covers, of_appointment, tenant_scope},
     source::{SlotSource, SourceError},
@@ -90,6 +93,8 @@ pub(crate) struct Inner {
     pub(crate) days: Cache<DayKey, DaySlots, SourceError>,
     pub(crate) overlay: Overlay,
     pub(crate) holds: Holds,
+    pub(crate) claims: Claims,
+    pub(crate) longest_reservation: Duration,
     pub(crate) hold_time: Duration,
     pub(crate) ttl: Duration,
     pub(crate) source_lag: Duration,
@@ -252,7 +257,9 @@ impl SlotsCache {
     ///
     /// When it returns, no call that begins later in this process gives an answer that it reached.
     pub fn invalidate_around(&self, appointment: &Appointment) {
-        self.0.days.invalidate_all(&covers_of(&self.0.changes(&[appointment])));
+        self.0
+            .days
+            .invalidate_all(&covers_of(&self.0.changes(&[appointment])));
     }
 
     /// How long an answer may be served after the source was asked for it.
@@ -360,6 +367,12 @@ impl SlotsCache {
         Ok(SlotsHold::new(self.clone(), hold))
     }
 
+    /// What is reserved, for a while and by whom, before it is booked.
+    #[must_use]
+    pub fn reservations(&self) -> Reservations {
+        Reservations::new(self.clone())
+    }
+
     pub(crate) fn abandon(&self, hold: &Hold) {
         self.0.holds.remove(hold);
         self.0.days.release(hold);
@@ -447,6 +460,11 @@ impl Inner {
                 .map(|appointment| self.change(appointment))
                 .collect(),
         }
+    }
+
+    /// All that answers depend on which a change of this appointment affects.
+    pub(crate) fn covers_of_change(&self, appointment: &Appointment) -> Vec<Cover> {
+        covers_of(&[self.change(appointment)])
     }
 
     fn change(&self, appointment: &Appointment) -> Change {
