@@ -93,6 +93,9 @@ pub enum Nearest {
     Level1,
     /// The level that all processes share, or the origin.
     Level2,
+    /// The origin: for who wants a newer value while the kept one goes on serving others. That one is
+    /// replaced when the load ends, and stays when it fails.
+    Origin,
 }
 
 /// The right to one load at the origin: see [`Cache::admission`]. Dropping it lets the next one through.
@@ -288,12 +291,12 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Cache<K
     fn nearest(&self, key: &K, nearest: Nearest) -> Option<Answer<V>> {
         match nearest {
             Nearest::Level1 => self.get(key),
-            Nearest::Level2 => None,
+            Nearest::Level2 | Nearest::Origin => None,
         }
     }
 
     fn lead(&self, key: &K, nearest: Nearest, flight: Arc<Flight<Landed<V, E>>>) -> Turn<K, V, E> {
-        let ticket = Ticket::new(Arc::clone(&self.0), key.clone(), flight);
+        let ticket = Ticket::new(Arc::clone(&self.0), key.clone(), nearest, flight);
         // Another reader's load may have ended between the look into level 1 and now.
         if nearest == Nearest::Level1
             && let Ok(entry) = self.0.standing(key)

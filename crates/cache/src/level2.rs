@@ -49,6 +49,7 @@ use self::{
     stored::{Misfit, Origin},
 };
 use crate::{
+    cache::Nearest,
     cover::{Cover, Scope, Span},
     entry::{Entry, Guards},
     fence::{Calm, HoldId},
@@ -125,7 +126,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
     }
 
     /// Looks for the entry of `key`.
-    pub(crate) async fn look(&self, key: &K, guards: &Guards) -> Looked<V> {
+    pub(crate) async fn look(&self, key: &K, nearest: Nearest, guards: &Guards) -> Looked<V> {
         let (node, part) = (&self.node, self.part(key));
         let tenant = (self.codec.tenant)(key);
         let name = (self.codec.name)(key);
@@ -156,7 +157,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
             }
         };
         let fences = Fences::read(&answered, &covers);
-        if !unconfirmed && let Some(found) = self.found(entry, &answered, &fences, asked) {
+        let is_wanted = !unconfirmed && nearest != Nearest::Origin;
+        if is_wanted && let Some(found) = self.found(entry, &answered, &fences, asked) {
             node.counters.hits.add();
             return found;
         }

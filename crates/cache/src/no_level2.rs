@@ -5,6 +5,7 @@ use std::{convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
+    cache::Nearest,
     cover::Cover,
     entry::{Entry, Guards},
     fence::HoldId,
@@ -100,7 +101,7 @@ impl<K, V> Level2<K, V> {
         clippy::unused_async,
         reason = "the one that exists waits for the store"
     )]
-    pub(crate) async fn look(&self, _: &K, _: &Guards) -> Looked<V> {
+    pub(crate) async fn look(&self, _: &K, _: Nearest, _: &Guards) -> Looked<V> {
         match self.0 {}
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     answer::{Answer, Source},
-    cache::{Inner, Key},
+    cache::{Inner, Key, Nearest},
     entry::Entry,
     fence::Calm,
     flight::{Flight, Stage, Wait},
@@ -37,6 +37,7 @@ pub enum Turn<K: Key, V, E> {
 #[must_use = "a ticket that is dropped tells its followers that the load was lost"]
 pub struct Ticket<K: Key, V, E> {
     duty: Duty<K, V, E>,
+    nearest: Nearest,
     /// What level 2 said, if it was asked and answered.
     proof: Option<Proof>,
 }
@@ -75,6 +76,7 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Ticket<
     pub(crate) fn new(
         cache: Arc<Inner<K, V, E>>,
         key: K,
+        nearest: Nearest,
         flight: Arc<Flight<Landed<V, E>>>,
     ) -> Self {
         let duty = Duty {
@@ -83,13 +85,17 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Ticket<
             flight,
             ended: false,
         };
-        Self { duty, proof: None }
+        Self {
+            duty,
+            nearest,
+            proof: None,
+        }
     }
 
     /// Begins the load. To be called right before the origin is asked: readers that come later
     /// share the load only where nothing can have changed unnoticed since.
     pub fn depart(self) -> Load<K, V, E> {
-        let Self { duty, proof } = self;
+        let Self { duty, proof, .. } = self;
         let (cache, flight) = (&duty.cache, &duty.flight);
         cache.counters.loads.add();
         let begun = Instant::now();
@@ -125,7 +131,7 @@ impl<K: Key, V: Send + Sync + 'static, E: Clone + Send + Sync + 'static> Ticket<
             return Look::Missing(self);
         }
         flight.enter(Stage::Departed);
-        match level2.look(key, &flight.guards).await {
+        match level2.look(key, self.nearest, &flight.guards).await {
             Looked::Found {
                 value,
                 loaded,
