@@ -334,6 +334,114 @@ async fn a_warming_that_fails_is_counted_and_nothing_else() {
     assert_eq!(all(&next), diary.free(&next_week()));
 }
 
+/// A view whose days are read anew after 200 of their 300 seconds, and that has been looked at once.
+async fn refreshing() -> (Diary, SlotsCache, WeekView) {
+    let (diary, slots) = salon(Tz::UTC);
+    let view = WeekView::warming(slots.clone(), most(1)).refresh_after(Duration::from_secs(200));
+    open(&view, &question(), "2025-10-15").await;
+    until_idle().await;
+    assert_eq!(diary.calls(), 2);
+    (diary, slots, view)
+}
+
+fn booked() -> Appointment {
+    let half = Interval::new(utc("2025-10-15T10:00:00Z"), utc("2025-10-15T10:30:00Z"));
+    Appointment::new(1.into(), 15.into(), half.expect("half an hour"))
+        .event_type(123)
+        .resource(7)
+        .buffers(Buffers::NONE)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_answer_serves_while_it_is_read_anew() {
+    let (diary, slots, view) = refreshing().await;
+    let first = diary.free(&this_week());
+    diary.book(&booked()); // and nobody tells
+    tokio::time::advance(Duration::from_secs(199)).await;
+    open(&view, &question(), "2025-10-15").await;
+    until_idle().await;
+    assert_eq!(diary.calls(), 2, "it is not old yet");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let gate = diary.gated();
+    for _ in 0..2 {
+        assert_eq!(all(&open(&view, &question(), "2025-10-15").await), first);
+        until_idle().await;
+    }
+    gate.entered().await;
+    let calls = diary.requests(2);
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].first, date("2025-10-13"));
+    diary.ungated();
+    gate.release();
+    until_idle().await;
+    let anew = open(&view, &question(), "2025-10-15").await;
+    assert_eq!(all(&anew), diary.free(&this_week()));
+    assert_eq!(diary.calls(), 3);
+    // What was read first would be over by now.
+    tokio::time::advance(Duration::from_secs(150)).await;
+    assert!(is_kept(&slots, &this_week()));
+    // And what nobody looks at is over.
+    assert!(!is_kept(&slots, &next_week()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_a_booking_overtook_is_not_served_nor_is_what_it_was_to_replace() {
+    let (diary, slots, view) = refreshing().await;
+    let invalidate = InvalidateSlotsCache::new(slots.clone());
+    let bus = Bus::builder().subscribe(invalidate).build().unwrap();
+    tokio::time::advance(Duration::from_secs(201)).await;
+    let gate = diary.gated();
+    open(&view, &question(), "2025-10-15").await;
+    gate.entered().await; // with its answer in hand
+    diary.book(&booked());
+    bus.dispatch(AppointmentBooked::new(booked()));
+    assert!(!is_kept(&slots, &this_week()));
+    diary.ungated();
+    gate.release();
+    until_idle().await;
+    assert!(!is_kept(&slots, &this_week()));
+    let anew = open(&view, &question(), "2025-10-15").await;
+    assert_eq!(all(&anew), diary.free(&this_week()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_leaves_what_is_kept() {
+    let (diary, slots, view) = refreshing().await;
+    tokio::time::advance(Duration::from_secs(201)).await;
+    diary.fails(true);
+    open(&view, &question(), "2025-10-15").await;
+    until_idle().await;
+    assert_eq!(diary.calls(), 3);
+    assert_eq!(view.warmings().failed, 1);
+    assert!(is_kept(&slots, &this_week()));
+    // For its time and no longer.
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert!(!is_kept(&slots, &this_week()));
+}
+
+/// What another process left in Redis may be as old as what is kept here.
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn a_refresh_asks_the_source_and_not_redis() {
+    use support::{
+        nodes::redis,
+        salon::{Salon, diary, october},
+    };
+    use vacancy_testbed::RedisServer;
+
+    let server = RedisServer::start().await.expect("redis-server starts");
+    let diary = diary();
+    let salon = Salon::sharing(&diary, redis(&server.url()));
+    // From the 13th on, which is a Monday, and the week after.
+    salon.load(&october(13, 14)).await;
+    let before = diary.calls();
+    let view = WeekView::warming(salon.slots.clone(), most(1)).refresh_after(Duration::ZERO);
+    let written = salon.slots.statistics().level2.written;
+    open(&view, &october(15, 1), "2025-10-15").await;
+    support::until(|| salon.slots.statistics().level2.written > written).await;
+    assert_eq!(diary.calls(), before + 1);
+}
+
 /// Answers once and panics ever after.
 struct Fragile(Arc<tokio::sync::Semaphore>);
 

@@ -4,10 +4,12 @@ use std::{
     collections::HashMap,
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use chrono::NaiveDate;
 use tokio::task::{Id, JoinSet};
+use vacancy_cache::{Nearest, Source};
 
 use crate::{
     interval::Interval,
@@ -15,6 +17,7 @@ use crate::{
     local_day::LocalDay,
     open_slots::{DayAnswer, OpenSlots},
     query::SlotsQuery,
+    read::Read,
     slot::Slot,
     slots_cache::{OpenError, SlotsCache},
 };
@@ -62,6 +65,7 @@ use crate::{
 pub struct WeekView {
     slots: SlotsCache,
     warming: Option<Arc<Warming>>,
+    refresh_after: Option<Duration>,
 }
 
 /// A day of a week: what is open on it, and what can be said of the answer.
@@ -93,6 +97,7 @@ impl WeekView {
         Self {
             slots,
             warming: None,
+            refresh_after: None,
         }
     }
 
@@ -109,7 +114,21 @@ impl WeekView {
         Self {
             slots,
             warming: Some(Arc::new(warming)),
+            refresh_after: None,
         }
+    }
+
+    /// Also reads anew, in the background, the days of a week that is looked at whose kept answer is older
+    /// than this. Never by default. Set it below the [time to live](crate::SlotsCacheBuilder::ttl), and
+    /// nobody waits for a day that is looked at often.
+    ///
+    /// The kept answer serves on until the new one is there: to its time to live at most, and never past an
+    /// invalidation. When the source fails it is left as it is, and the next look tries again. It is one
+    /// with the warming: begun, skipped and counted together. A view that warms nothing refreshes nothing.
+    #[must_use]
+    pub const fn refresh_after(mut self, age: Duration) -> Self {
+        self.refresh_after = Some(age);
+        self
     }
 
     /// Gives the days of the week that holds `date`, from Monday to Sunday, in the zone of `query`, whose window
@@ -138,10 +157,11 @@ impl WeekView {
             return Ok(Vec::new());
         };
         let open = self.slots.open(&week).await?;
-        if let Some(warming) = &self.warming
-            && let Some(next) = self::week(query, day.next_week_start())
-        {
-            warming.begin(&self.slots, next);
+        if let Some(warming) = &self.warming {
+            let refresh = self.refresh_after.map(|age| older(&open, age));
+            let next = self::week(query, day.next_week_start());
+            let next = next.filter(|next| !is_kept(&self.slots, next));
+            warming.begin(&self.slots, week, refresh.unwrap_or_default(), next);
         }
         Ok(by_day(open))
     }
@@ -177,7 +197,16 @@ fn by_day(open: OpenSlots) -> Vec<WeekDay> {
     answers.into_iter().map(day).collect()
 }
 
-/// The weeks that are read before anybody asks.
+/// The days whose kept answer is older than that.
+fn older(open: &OpenSlots, age: Duration) -> Vec<LocalDay> {
+    let is_kept = |source| matches!(source, Source::Level1 | Source::Level2);
+    let days = open.days().iter();
+    days.filter(|day| is_kept(day.source) && day.age > age)
+        .map(|day| day.day)
+        .collect()
+}
+
+/// What is read before anybody asks.
 #[derive(Debug)]
 struct Warming {
     most: NonZeroUsize,
@@ -198,15 +227,29 @@ impl Warming {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads a week in the background, unless it is kept, or enough are being read.
-    fn begin(&self, slots: &SlotsCache, week: SlotsQuery) {
-        if is_kept(slots, &week) {
+    /// Reads the next week in the background, and some days of this one anew, unless enough is being read.
+    fn begin(
+        &self,
+        slots: &SlotsCache,
+        week: SlotsQuery,
+        refresh: Vec<LocalDay>,
+        next: Option<SlotsQuery>,
+    ) {
+        if refresh.is_empty() && next.is_none() {
             return;
         }
         // A key on any one day stands for the question.
         let question = DayKey::new(&week, NaiveDate::MIN);
         let slots = slots.clone();
-        let read = async move { slots.open(&week).await.is_ok() };
+        let read = async move {
+            let anew = Read::new(slots.inner(), &week, &refresh, Nearest::Origin);
+            let is_refreshed = anew.answers().await.is_ok();
+            let is_warmed = match next {
+                Some(next) => slots.open(&next).await.is_ok(),
+                None => true,
+            };
+            is_refreshed && is_warmed
+        };
         let mut state = self.state();
         let state = state.settled();
         let is_enough = state.questions.len() >= self.most.get();
