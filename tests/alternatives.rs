@@ -315,6 +315,11 @@ async fn the_wanted_time_is_never_offered_with_the_wanted_resource() {
     let ranked = found(find(&finder(&board), &ten().or_branch(7)).await);
     assert_eq!(told(&ranked), [(TEN.to_owned(), Reason::OtherBranch)]);
     assert_eq!(ranked[0].slot.resources, ids(&[2]));
+    // Nor when he works in both branches.
+    let wanted = Wanted::new(hour(TEN).branch(6)).or_branch(7);
+    let ranked = found(find(&finder(&board), &wanted).await);
+    assert_eq!(told(&ranked), [(TEN.to_owned(), Reason::OtherBranch)]);
+    assert_eq!(ranked[0].slot.resources, ids(&[2]));
     // Whoever wanted anybody wanted this one too.
     let mut anybody = SlotsQuery::new(15, 123, interval(TEN, 60)).zone(Berlin);
     anybody.branch = None;
@@ -344,7 +349,7 @@ async fn nothing_is_offered_that_has_begun_or_that_was_excluded() {
     for start in [
         "2025-10-15T08:00",
         "2025-10-15T09:00",
-        "2025-10-15T11:00",
+        "2025-10-15T10:30",
         "2025-10-16T10:00",
         "2025-10-17T10:00",
     ] {
@@ -355,7 +360,7 @@ async fn nothing_is_offered_that_has_begun_or_that_was_excluded() {
     let wanted = ten()
         .or_resource(2)
         .or_resource(3)
-        .exclude_start(at("2025-10-15T11:00"))
+        .exclude_start(at("2025-10-15T10:30"))
         .exclude_day("2025-10-16".parse().unwrap())
         .exclude_resource(2);
     let finder = finder(&board);
@@ -463,6 +468,24 @@ async fn in_the_ordinary_case_one_call_is_enough_and_kept_days_need_none() {
     let finder = AlternativeFinder::new(slots).calls(0);
     assert_eq!(found(find(&finder, &wanted).await), first);
     assert_eq!(board.calls(), before);
+}
+
+/// A day in between that is not known decides what the next working day is.
+#[tokio::test]
+async fn what_is_kept_does_not_change_what_is_found() {
+    let board = Board::default();
+    board.post(1, "2025-10-16T15:00");
+    board.post(1, "2025-10-17T10:00");
+    board.post(1, "2025-10-24T10:00");
+    let mornings = PreferredTime::new(time(9), time(12)).on(Weekday::Fri);
+    let wanted = ten().prefer(mornings);
+    let finder = |slots: &SlotsCache| AlternativeFinder::new(slots.clone()).count(count(1));
+    let expected = found(find(&finder(&cache(&board)), &wanted).await);
+    let next_week = ("2025-10-24T10:00".to_owned(), Reason::NextWeek);
+    assert_eq!(told(&expected), [next_week]);
+    let slots = cache(&board);
+    keep(&slots, &hour(TEN), 17, 17).await;
+    assert_eq!(found(find(&finder(&slots), &wanted).await), expected);
 }
 
 #[tokio::test]
@@ -755,6 +778,7 @@ mod model {
     pub(super) struct Search<'a> {
         pub(super) posts: &'a [Post],
         pub(super) wanted: DateTime<Utc>,
+        pub(super) branch: Option<u64>,
         pub(super) minutes: i64,
         pub(super) hosts: &'a [u64],
         pub(super) others: &'a [u64],
@@ -820,7 +844,7 @@ mod model {
 
         fn offers(&self) -> Vec<(Interval, usize, Offer)> {
             let wanted_day = date(self.wanted);
-            let own = self.free(self.hosts, None);
+            let own = self.free(self.hosts, self.branch);
             let own: Vec<_> = own
                 .into_iter()
                 .filter(|(interval, _)| interval.start() != self.wanted)
@@ -854,20 +878,24 @@ mod model {
                 }
                 question += 1;
                 taken.push(*other);
-                for (interval, hosts) in self.free(&[*other], None) {
+                for (interval, hosts) in self.free(&[*other], self.branch) {
                     let reason = Reason::OtherResource;
                     offers.push((interval, question, hosts, reason, self.wanted));
                 }
             }
             let mut asked: Vec<u64> = Vec::new();
             for branch in self.branches {
-                if asked.contains(branch) {
+                if asked.contains(branch) || self.branch == Some(*branch) {
                     continue;
                 }
                 asked.push(*branch);
                 question += 1;
                 for (interval, mut hosts) in self.free(&[], Some(*branch)) {
-                    hosts.retain(|host| !ids(&taken).contains(host));
+                    let is_wanted = interval.start() == self.wanted;
+                    hosts.retain(|host| match self.branch {
+                        None => !ids(&taken).contains(host),
+                        Some(_) => !is_wanted || !ids(self.hosts).contains(host),
+                    });
                     if !hosts.is_empty() {
                         let reason = Reason::OtherBranch;
                         offers.push((interval, question, hosts, reason, self.wanted));
@@ -941,6 +969,7 @@ struct Case {
     /// Day after the 13th of October, hour, half hours, host, branch.
     posts: Vec<(u64, u32, i64, u64, Option<u64>)>,
     wanted: (u64, u32, i64),
+    branch: Option<u64>,
     hosts: Vec<u64>,
     others: Vec<u64>,
     branches: Vec<u64>,
@@ -971,7 +1000,8 @@ fn case() -> impl Strategy<Value = Case> {
         (0..14_u64, 7..19_u32, 1..4_i64),
         prop::collection::btree_set(host.clone(), 1..3),
         prop::collection::vec(host.clone(), 0..3),
-        prop::collection::vec(branch, 0..3),
+        prop::collection::vec(branch.clone(), 0..3),
+        prop::option::of(branch),
     );
     let wish = (
         (0..12_u64, 0..23_u32),
@@ -992,6 +1022,7 @@ fn case() -> impl Strategy<Value = Case> {
         hosts: salon.2.into_iter().collect(),
         others: salon.3,
         branches: salon.4,
+        branch: salon.5,
         not_before: wish.0,
         days: wish.1,
         count: wish.2,
@@ -1035,6 +1066,7 @@ impl Case {
     fn query(&self) -> SlotsQuery {
         let (day, hour, length) = self.wanted;
         let query = SlotsQuery::new(15, 123, half_hours(day, hour, length)).zone(Berlin);
+        let query = self.branch.into_iter().fold(query, SlotsQuery::branch);
         self.hosts
             .iter()
             .fold(query, |query, &host| query.resource(host))
@@ -1073,6 +1105,7 @@ impl Case {
         let search = model::Search {
             posts,
             wanted: self.query().window.start(),
+            branch: self.branch,
             minutes: self.wanted.2 * 30,
             hosts: &self.hosts,
             others: &self.others,
@@ -1091,7 +1124,9 @@ impl Case {
         let slots = cache(&board);
         for &(first, more, host) in &self.kept {
             let own = self.query();
-            for mut query in [anybody_else(host), own] {
+            let mut other = anybody_else(host);
+            other.branch.clone_from(&own.branch);
+            for mut query in [other, own] {
                 let end = instant(first + more, 23);
                 query.window = Interval::new(instant(first, 0), end).expect("days");
                 soon(slots.open(&query)).await.expect("the board answers");
@@ -1122,7 +1157,7 @@ fn told_as(alternative: &Alternative) -> model::Offer {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_found_is_what_a_look_at_everything_finds(case in case()) {
@@ -1136,7 +1171,7 @@ proptest! {
             for host in &slot.resources {
                 let is_free = |post: &Post| (&post.resource, post.interval) == (host, slot.interval);
                 prop_assert!(posts.iter().any(is_free), "{:?}", alternative);
-                prop_assert!(seen.insert((slot.interval, host.clone())), "{:?} twice", alternative);
+                prop_assert!(seen.insert((slot.interval, host, &alternative.branch)), "{:?} twice", alternative);
                 let is_wanted = slot.start() == case.query().window.start();
                 prop_assert!(!is_wanted || !ids(&case.hosts).contains(host), "{:?}", alternative);
             }
