@@ -222,7 +222,13 @@ fn slot(
 /// that either can serve. Seats stay apart, since they are counted by event type.
 fn together(slots: impl Iterator<Item = Slot>) -> Vec<Slot> {
     let mut slots: Vec<Slot> = slots.collect();
-    slots.sort_by_key(|slot| slot.interval);
+    slots.sort_by_key(|slot| {
+        (
+            slot.interval,
+            slot.resources.is_empty(),
+            slot.seats.is_some(),
+        )
+    });
     slots.dedup_by(|next, first| {
         let same = next.interval == first.interval
             && (next.seats, first.seats) == (None, None)

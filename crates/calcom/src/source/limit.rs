@@ -123,9 +123,8 @@ impl CalcomLimit {
                     continue;
                 }
             }
-            let waited = came.elapsed();
-            if !waited.is_zero() && turn > came {
-                histogram!("calcom_limiter_wait_seconds").record(waited);
+            if turn > came {
+                histogram!("calcom_limiter_wait_seconds").record(came.elapsed());
             }
             return Ok(());
         }
