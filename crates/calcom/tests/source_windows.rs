@@ -62,6 +62,20 @@ async fn days_whose_clocks_change_are_whole_days_too() {
     }
 }
 
+#[tokio::test]
+async fn what_starts_on_another_day_is_not_given() {
+    let calcom = FakeCalcom::start().await;
+    calcom.offer(123, Bookable::new(60).hours(0, MIDNIGHT));
+    let zone = America::New_York;
+    let (first, last) = ("2025-10-15", "2025-10-16");
+    let slots = read(&calcom.source(), &query(first, last, zone))
+        .await
+        .expect("slots");
+    let asked = days(first, last, zone);
+    assert_eq!(slots.len(), 48);
+    assert!(slots.iter().all(|slot| asked.contains(slot.start())));
+}
+
 /// Only the bookings in the window are found, whatever they keep free beyond themselves.
 #[tokio::test]
 async fn a_booking_beyond_midnight_keeps_its_distance() {
