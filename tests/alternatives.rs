@@ -754,6 +754,43 @@ async fn one_tenant_is_never_offered_what_is_another_ones() {
     ));
 }
 
+/// Calls that may not be made are not waited for either.
+#[tokio::test]
+async fn a_search_without_calls_does_not_wait_for_its_turn_at_the_source() {
+    let board = Board::default();
+    let gate = Gate::new();
+    board.state().gate = Some(gate.clone());
+    let one = SlotsCache::builder(board.clone()).max_loads(count(1));
+    let slots = one.source_lag(Duration::ZERO).build();
+    let reader = tokio::spawn({
+        let slots = slots.clone();
+        async move { keep(&slots, &anybody_else(2), 15, 31).await }
+    });
+    gate.entered().await;
+    let finder = AlternativeFinder::new(slots).calls(0);
+    let Alternatives::CouldNotAsk { unasked } = find(&finder, &ten()).await else {
+        panic!("nothing is kept");
+    };
+    assert!(matches!(why(&unasked)[..], [NotAsked::OutOfCalls]));
+    gate.release();
+    soon(reader).await.unwrap();
+}
+
+#[test]
+fn a_finder_can_be_shared_and_a_search_spawned() {
+    fn anywhere<T: Clone + std::fmt::Debug + Send + Sync + Unpin + 'static>() {}
+    fn spawnable<T: Send + 'static>(future: T) {
+        drop(future);
+    }
+    anywhere::<AlternativeFinder>();
+    anywhere::<Wanted>();
+    anywhere::<Alternatives>();
+    let searches = |finder: AlternativeFinder, wanted: Wanted| {
+        spawnable(async move { finder.find(&wanted, at(NOW)).await });
+    };
+    searches(finder(&Board::default()), ten());
+}
+
 #[tokio::test]
 async fn wherever_the_wanted_time_lies_the_search_ends() {
     let board = Board::default();

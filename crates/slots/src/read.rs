@@ -40,6 +40,10 @@ impl Calls {
         Self(AtomicUsize::new(calls))
     }
 
+    fn are_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether one more may be made, which is then counted.
     fn take(&self) -> bool {
         // A count, which orders nothing else.
@@ -216,6 +220,9 @@ impl<'a> Read<'a> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return Ok(Vec::new());
         };
+        if calls.is_some_and(Calls::are_spent) {
+            return Ok(Vec::new()); // without waiting for a turn
+        }
         let key = &self.keys[first.day];
         let request = SlotsRequest::new(key, &self.keys[last.day]);
         // The wait for its turn counts, so that a source which is too slow for all is told from one

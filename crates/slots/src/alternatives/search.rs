@@ -88,11 +88,12 @@ impl<'a> Search<'a> {
     pub(super) async fn run(mut self, calls: &Calls, deadline: Instant) -> Alternatives {
         let mut kept = 0;
         loop {
-            let undecided = self.undecided();
-            let unasked = |&question: &usize| !self.questions[question].was_asked;
-            let batch: Vec<usize> = undecided.into_iter().filter(unasked).collect();
+            let candidates = self.candidates();
+            let undecided = self.undecided(&candidates);
+            let unasked = |question: &usize| !self.questions[*question].was_asked;
+            let batch: Vec<usize> = undecided.iter().copied().filter(unasked).collect();
             if batch.is_empty() {
-                return self.conclude();
+                return self.conclude(&candidates, &undecided);
             }
             // What is kept costs nothing: first of the wanted resources alone, which is often enough.
             if kept < self.questions.len() {
@@ -170,12 +171,11 @@ impl<'a> Search<'a> {
         question.learn(day, open.into_vec(), self.wanted, self.not_before);
     }
 
-    fn conclude(&self) -> Alternatives {
-        let ranked: Vec<_> = self.ranked().iter().map(|c| self.offer(c)).collect();
-        let unasked = self.undecided().into_iter();
-        let unasked: Vec<_> = unasked
-            .filter_map(|question| self.questions[question].unasked(&self.days))
-            .collect();
+    fn conclude(&self, candidates: &[Candidate<'_>], undecided: &[usize]) -> Alternatives {
+        let best = candidates.iter().take(self.count);
+        let ranked: Vec<_> = best.map(|candidate| self.offer(candidate)).collect();
+        let unasked = |&question: &usize| self.questions[question].unasked(&self.days);
+        let unasked: Vec<_> = undecided.iter().filter_map(unasked).collect();
         match (ranked.is_empty(), unasked.is_empty()) {
             (false, true) => Alternatives::Found(ranked),
             (false, false) => Alternatives::Partial { ranked, unasked },
@@ -195,15 +195,14 @@ impl<'a> Search<'a> {
     }
 
     /// The questions with a day that is not known and could change what is offered.
-    fn undecided(&self) -> Vec<usize> {
-        let candidates = self.candidates();
+    fn undecided(&self, candidates: &[Candidate<'_>]) -> Vec<usize> {
         let working = self.working_day();
         let last = candidates.get(self.count - 1).map(|last| last.rank);
         let matters = |&question: &usize| {
             let days = self.questions[question].days.iter().enumerate();
             let mut unknown = days.filter(|(_, known)| known.is_none());
             unknown.any(|(day, _)| {
-                last.is_none_or(|last| self.could_be(question, day, working, &candidates) <= last)
+                last.is_none_or(|last| self.could_be(question, day, working, candidates) <= last)
             })
         };
         (0..self.questions.len()).filter(matters).collect()
@@ -278,13 +277,6 @@ impl<'a> Search<'a> {
             Asks::AsWanted => (0..self.days.len()).find(has_slots),
             Asks::OtherResource | Asks::OtherBranch => None,
         }
-    }
-
-    /// What would be offered of what is known.
-    fn ranked(&self) -> Vec<Candidate<'_>> {
-        let mut candidates = self.candidates();
-        candidates.truncate(self.count);
-        candidates
     }
 
     /// All that is known to be free, the best first.
