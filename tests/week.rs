@@ -442,6 +442,20 @@ async fn a_refresh_asks_the_source_and_not_redis() {
     assert_eq!(diary.calls(), before + 1);
 }
 
+#[test]
+fn a_view_can_be_shared_and_a_look_spawned() {
+    fn anywhere<T: Clone + std::fmt::Debug + Send + Sync + Unpin + 'static>() {}
+    fn spawnable<T: Send + 'static>(future: T) {
+        drop(future);
+    }
+    anywhere::<WeekView>();
+    anywhere::<WeekDay>();
+    let looks = |view: WeekView| {
+        spawnable(async move { view.open(&question(), date("2025-10-15")).await });
+    };
+    looks(WeekView::new(salon(Tz::UTC).1));
+}
+
 /// Answers once and panics ever after.
 struct Fragile(Arc<tokio::sync::Semaphore>);
 

@@ -104,7 +104,8 @@ impl WeekView {
     /// Answers weeks, and warms the week after each.
     ///
     /// One warming of a question runs at a time, and `most` of all; beyond that they are skipped and
-    /// [counted](Self::warmings), since the next look at the week tries again.
+    /// [counted](Self::warmings), since the next look at the week tries again. To see whether the next week is
+    /// kept counts as hits in the [statistics](SlotsCache::statistics).
     #[must_use]
     pub fn warming(slots: SlotsCache, most: NonZeroUsize) -> Self {
         let warming = Warming {
