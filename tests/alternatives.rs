@@ -1038,7 +1038,9 @@ fn case() -> impl Strategy<Value = Case> {
         prop::collection::btree_set(host.clone(), 1..3),
         prop::collection::vec(host.clone(), 0..3),
         prop::collection::vec(branch.clone(), 0..3),
-        prop::option::of(branch),
+        prop::option::of(branch.clone()),
+        // Who else is free at the wanted time, or says so.
+        prop::collection::vec((host.clone(), prop::option::of(branch)), 0..3),
     );
     let wish = (
         (0..12_u64, 0..23_u32),
@@ -1054,7 +1056,12 @@ fn case() -> impl Strategy<Value = Case> {
         prop::collection::btree_set(host, 0..2),
     );
     (salon, wish, cache).prop_map(|(salon, wish, cache)| Case {
-        posts: salon.0,
+        posts: {
+            let (day, hour, length) = salon.1;
+            let at_once = salon.6.into_iter();
+            let at_once = at_once.map(|(host, branch)| (day, hour, length, host, branch));
+            salon.0.into_iter().chain(at_once).collect()
+        },
         wanted: salon.1,
         hosts: salon.2.into_iter().collect(),
         others: salon.3,
