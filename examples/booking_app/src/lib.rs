@@ -1,0 +1,31 @@
+//! A booking application on Vacancy: a small salon with a page, JSON, webhooks, a phone agent and
+//! metrics over one diary.
+//!
+//! `main.rs` runs it. This library is there so that its tests can.
+
+mod alternatives;
+mod app;
+mod booking;
+mod calendar;
+mod calendar_sync;
+mod confirmation;
+mod counts;
+mod days;
+mod desk;
+mod diary;
+mod dispatched;
+mod feed;
+mod first_bookings;
+mod lanes;
+mod listeners;
+mod problem;
+mod routes;
+mod running;
+mod salon;
+mod settings;
+mod stale;
+mod statistics;
+mod ttl_cache;
+
+pub use running::{Running, serve};
+pub use settings::{Secrets, Settings};

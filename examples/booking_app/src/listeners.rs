@@ -1,0 +1,49 @@
+//! Who listens to what.
+
+use std::sync::Arc;
+
+use vacancy::{
+    dispatch::{BuildError, Bus},
+    slots::{
+        AppointmentBooked, AppointmentCancelled, AppointmentRescheduled, InvalidateSlotsCache,
+        SlotsCache,
+    },
+};
+
+use crate::{
+    calendar_sync::SyncCalendar, confirmation::SendConfirmation, days::TellFenced,
+    dispatched::TellDispatched, feed::Feed, lanes::Observed, salon::Salon,
+    statistics::CountAppointments,
+};
+
+/// The bus of the application, with everybody who listens.
+pub(crate) fn bus(
+    slots: &SlotsCache,
+    salon: &Arc<Salon>,
+    feed: &Feed,
+    seed: u64,
+) -> Result<Bus, BuildError> {
+    let confirmation = || Observed::new(SendConfirmation, feed.clone());
+    let statistics = || Observed::new(CountAppointments, feed.clone());
+    let sync = SyncCalendar::new(seed);
+    let sync = || Observed::new(sync.clone(), feed.clone());
+    Bus::builder()
+        .subscribe(InvalidateSlotsCache::new(slots.clone()))
+        .subscribe(TellDispatched(feed.clone()))
+        .subscribe(TellFenced {
+            salon: Arc::clone(salon),
+            feed: feed.clone(),
+        })
+        .listen::<AppointmentBooked, _>(confirmation())
+        .listen::<AppointmentRescheduled, _>(confirmation())
+        .listen::<AppointmentCancelled, _>(confirmation())
+        .listen::<AppointmentBooked, _>(statistics())
+        .listen::<AppointmentCancelled, _>(statistics())
+        .listen_with::<AppointmentBooked, _>(sync(), SyncCalendar::policy())
+        .listen_with::<AppointmentRescheduled, _>(sync(), SyncCalendar::policy())
+        .listen_with::<AppointmentCancelled, _>(sync(), SyncCalendar::policy())
+        .require::<AppointmentBooked>("slots.fence")
+        .require::<AppointmentRescheduled>("slots.fence")
+        .require::<AppointmentCancelled>("slots.fence")
+        .build()
+}
