@@ -1,58 +1,48 @@
 //! What to offer to somebody who came second.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
-use vacancy::slots::{Interval, LocalDay, OpenError, ResourceId, SlotsCache};
+use vacancy::slots::{AlternativeFinder, Interval, Reason, ResourceId, SlotsCache, Wanted};
 
-use crate::salon::{EventType, Salon, ZONE};
+use crate::salon::{EventType, Salon};
 
-/// A time that is free, and why it is offered.
+/// A time that is free, with whom, and why it is offered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Alternative {
+pub(crate) struct Offer {
     start: DateTime<Utc>,
-    host: ResourceId,
-    reason: &'static str,
+    host: Option<ResourceId>,
+    reason: Reason,
 }
 
-/// How many are offered.
-const OFFERED: usize = 3;
-
-/// The free times nearest to the wanted one, on its day and the next.
+/// The best times to offer instead of the wanted one. None where nothing is free, or nobody could tell.
 pub(crate) async fn alternatives(
     slots: &SlotsCache,
     salon: &Salon,
     event_type: &EventType,
     host: &ResourceId,
-    wanted: DateTime<Utc>,
-) -> Result<Vec<Alternative>, OpenError> {
-    let first = wanted.with_timezone(&ZONE).date_naive();
-    let last = first.checked_add_days(Days::new(1)).unwrap_or(first);
-    let start = LocalDay::new(first, ZONE).start().max(Utc::now());
-    let Ok(window) = Interval::new(start, LocalDay::new(last, ZONE).end()) else {
-        return Ok(Vec::new());
+    time: Interval,
+) -> Vec<Offer> {
+    let finder = AlternativeFinder::new(slots.clone());
+    let wanted = wanted(salon, event_type, Some(host), time);
+    let found = finder.find(&wanted, Utc::now()).await;
+    let offer = |alternative: &vacancy::slots::Alternative| Offer {
+        start: alternative.slot.start(),
+        host: alternative.slot.resources.first().cloned(),
+        reason: alternative.reason,
     };
-    let open = slots.open(&salon.query(event_type, None, window)).await?;
-    let mut offers: Vec<_> = open
-        .iter()
-        .flat_map(|slot| {
-            slot.resources
-                .iter()
-                .map(|host| (slot.start(), host.clone()))
-        })
-        .filter(|(start, other)| (*start, other) != (wanted, host))
-        .collect();
-    offers.sort_by_key(|(start, other)| ((*start - wanted).abs(), other != host));
-    let reason = |start, other: &ResourceId| match (start == wanted, other == host) {
-        (true, _) => "another host at the same time",
-        (_, true) => "the same host at another time",
-        _ => "another host at another time",
-    };
-    let offers = offers.into_iter().take(OFFERED);
-    Ok(offers
-        .map(|(start, host)| Alternative {
-            start,
-            reason: reason(start, &host),
-            host,
-        })
-        .collect())
+    found.ranked().iter().map(offer).collect()
+}
+
+/// The wanted time, with all who could serve it.
+pub(crate) fn wanted(
+    salon: &Salon,
+    event_type: &EventType,
+    host: Option<&ResourceId>,
+    time: Interval,
+) -> Wanted {
+    let mut wanted = Wanted::new(salon.query(event_type, host, time));
+    for other in event_type.hosts.iter().filter(|_| host.is_some()) {
+        wanted = wanted.or_resource(other.clone());
+    }
+    wanted
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use vacancy::{dispatch::Bus, slots::SlotsCache};
+use vacancy_retell::Retell;
 
 use crate::{
-    counts::Counts, desk::Desk, diary::Diary, feed::Feed, salon::Salon, ttl_cache::TtlCache,
+    calcom::Calcom, counts::Counts, desk::Desk, diary::Diary, feed::Feed, phone::Phone,
+    salon::Salon, ttl_cache::TtlCache, watch::Watch,
 };
 
 /// The application, as its routes see it.
@@ -17,6 +19,9 @@ pub(crate) struct App {
     pub(crate) ttl: TtlCache,
     pub(crate) bus: Bus,
     pub(crate) desk: Desk,
+    pub(crate) calcom: Calcom,
+    pub(crate) retell: Retell<Phone>,
+    pub(crate) watch: Watch,
     pub(crate) feed: Feed,
     pub(crate) counts: Arc<Counts>,
     pub(crate) metrics: PrometheusHandle,

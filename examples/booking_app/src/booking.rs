@@ -1,60 +1,40 @@
-//! One booking, as the diary keeps it and the page shows it.
+//! One booking, as it is shown.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use vacancy::slots::{Appointment, AppointmentId, EventTypeId, Interval, ResourceId, Revision};
+use serde::{Serialize, Serializer};
+use vacancy::slots::{Appointment, AppointmentId, EventTypeId, ResourceId};
 
-use crate::salon::Salon;
-
-/// One booking, as the diary keeps it.
+/// An appointment with the name of its customer. In serialized form, what the page shows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Booking {
-    pub(crate) id: AppointmentId,
-    pub(crate) event_type: EventTypeId,
-    pub(crate) host: ResourceId,
-    pub(crate) time: Interval,
+    pub(crate) appointment: Appointment,
     pub(crate) name: String,
-    /// Counts its changes, from 0.
-    pub(crate) revision: u64,
-    pub(crate) changed_at: DateTime<Utc>,
-    pub(crate) cancelled: bool,
 }
 
-impl Booking {
-    /// The same, as Vacancy reads it.
-    pub(crate) fn appointment(&self, salon: &Salon) -> Appointment {
-        let appointment = Appointment::new(self.id.clone(), salon.tenant.clone(), self.time)
-            .branch(salon.branch.clone())
-            .event_type(self.event_type.clone())
-            .resource(self.host.clone())
-            .revision(Revision::changed_at(self.changed_at).sequence(self.revision));
-        match salon.event_type(self.event_type.as_str()) {
-            Some(event_type) => appointment.buffers(event_type.buffers),
-            None => appointment,
-        }
-    }
+#[derive(Serialize)]
+struct Fields<'a> {
+    id: &'a AppointmentId,
+    event_type: Option<&'a EventTypeId>,
+    host: Option<&'a ResourceId>,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    name: &'a str,
+    revision: u64,
 }
 
 impl Serialize for Booking {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            id: &'a AppointmentId,
-            event_type: &'a EventTypeId,
-            host: &'a ResourceId,
-            start: DateTime<Utc>,
-            end: DateTime<Utc>,
-            name: &'a str,
-            revision: u64,
-        }
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let appointment = &self.appointment;
+        // Never empty.
+        let time = appointment.intervals()[0];
         let fields = Fields {
-            id: &self.id,
-            event_type: &self.event_type,
-            host: &self.host,
-            start: self.time.start(),
-            end: self.time.end(),
+            id: &appointment.id,
+            event_type: appointment.event_type.as_ref(),
+            host: appointment.resources.first(),
+            start: time.start(),
+            end: time.end(),
             name: &self.name,
-            revision: self.revision,
+            revision: appointment.revision.sequence.unwrap_or(0),
         };
         fields.serialize(serializer)
     }

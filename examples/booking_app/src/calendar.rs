@@ -109,11 +109,7 @@ impl Calendar {
             event_type.busy(*latest).end(),
         );
         let window = window.map_err(SourceError::new)?;
-        let taken = self
-            .diary
-            .taken(&question.hosts, window)
-            .await
-            .map_err(SourceError::new)?;
+        let taken = self.diary.taken(window).await.map_err(SourceError::new)?;
         let slots = times.into_iter().filter_map(|time| {
             let busy = event_type.busy(time);
             let mut slot = Slot::new(time);

@@ -1,51 +1,35 @@
-//! Where bookings are made, moved and cancelled.
+//! Where appointments are booked, moved and cancelled.
 
 use std::sync::Arc;
 
-use chrono::Utc;
-use serde::Serialize;
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time::Instant,
-};
+use sqlx::Sqlite;
 use vacancy::{
-    dispatch::{Bus, Event, Outcome, Receipt},
+    dispatch::{Bus, Event},
     slots::{
-        AppointmentBooked, AppointmentCancelled, AppointmentId, AppointmentRescheduled,
-        EventTypeId, Interval, ResourceId, SlotsCache,
+        Appointment, AppointmentBooked, AppointmentCancelled, AppointmentId,
+        AppointmentRescheduled, Buffers, EventTypeId, Interval, ResourceId, SlotsCache,
     },
+};
+use vacancy_sqlx::{
+    BookError, Cancellation, OperationKey, WhenUnconfirmed, WriteError, Writer, no_rows,
 };
 
 use crate::{
     booking::Booking,
-    diary::{Diary, DiaryError},
-    feed::Feed,
-    lanes::tell_lane,
+    diary::{Diary, note_customer},
     salon::Salon,
+    watch::Watch,
 };
 
-/// Makes, moves and cancels bookings. Each is one task of its own from the first look into the diary
-/// to the dispatch of the event: a caller who hangs up changes nothing. A handle: `clone` is cheap.
+/// Books, moves and cancels, for the page and for the phone. From the hold to the dispatch of the event each is
+/// a task of the writer: a caller who hangs up changes nothing. A handle: `clone` is cheap.
 #[derive(Clone, Debug)]
-pub(crate) struct Desk(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
+pub(crate) struct Desk {
     salon: Arc<Salon>,
     diary: Diary,
-    slots: SlotsCache,
-    bus: Bus,
-    feed: Feed,
-    /// One permit for each booking under way.
-    bookings: Arc<Semaphore>,
-    /// One permit for each event whose invalidation is watched.
-    watches: Arc<Semaphore>,
+    writer: Writer<Sqlite>,
+    watch: Watch,
 }
-
-/// How many bookings may be under way at a time. Further ones wait.
-const BOOKINGS: u32 = 64;
-/// How many events may be watched at a time. Further ones are not.
-const WATCHES: u32 = 1024;
 
 /// Who wants what, and when.
 #[derive(Clone, Debug)]
@@ -55,25 +39,7 @@ pub(crate) struct Order {
     pub(crate) time: Interval,
     pub(crate) name: String,
     /// Two orders with one key are one order.
-    pub(crate) key: String,
-}
-
-/// Why nothing was booked.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DeskError {
-    /// The diary says no, or nothing.
-    #[error(transparent)]
-    Diary(#[from] DiaryError),
-    /// The application is being stopped.
-    #[error("the salon is closing")]
-    Closing,
-}
-
-#[derive(Serialize)]
-struct Told<'a> {
-    state: &'a str,
-    #[serde(flatten)]
-    booking: &'a Booking,
+    pub(crate) key: OperationKey,
 }
 
 impl Desk {
@@ -82,167 +48,81 @@ impl Desk {
         diary: Diary,
         slots: SlotsCache,
         bus: Bus,
-        feed: Feed,
+        watch: Watch,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let writer = Writer::builder(diary.guard().clone(), slots, bus);
+        Self {
+            // A salon takes bookings while its Redis is away.
+            writer: writer.hold(WhenUnconfirmed::CommitAnyway).build(),
             salon,
             diary,
-            slots,
-            bus,
-            feed,
-            bookings: Arc::new(Semaphore::new(BOOKINGS as usize)),
-            watches: Arc::new(Semaphore::new(WATCHES as usize)),
-        }))
+            watch,
+        }
     }
 
     /// Books. With a key that was used before it gives the booking that was made then.
-    pub(crate) async fn book(&self, order: Order) -> Result<Booking, DeskError> {
-        self.owned(move |desk, answer| async move {
-            let booking = Booking {
-                id: format!("b-{:016x}", fastrand::u64(..))
-                    .parse()
-                    .expect("a short name"),
-                event_type: order.event_type,
-                host: order.host,
-                time: order.time,
-                name: order.name,
-                revision: 0,
-                changed_at: Utc::now(),
-                cancelled: false,
-            };
-            let event = AppointmentBooked::new(booking.appointment(&desk.salon));
-            let hold = desk.slots.hold(&event).await;
-            match desk.diary.book(&booking, &order.key).await {
-                Ok((booking, true)) => {
-                    let receipt = desk.bus.dispatch(event);
-                    desk.tell("booked", &booking);
-                    answer.give(Ok(booking));
-                    return Some((AppointmentBooked::NAME, receipt));
-                }
-                other => {
-                    if let Ok(hold) = hold {
-                        hold.abandon();
-                    }
-                    answer.give(other.map(|(booking, _)| booking));
-                }
-            }
-            None
-        })
-        .await
+    pub(crate) async fn book(&self, order: Order) -> Result<Booking, WriteError> {
+        let id: AppointmentId = format!("b-{:016x}", fastrand::u64(..))
+            .parse()
+            .expect("a short text is an id");
+        let event_type = self.salon.event_type(order.event_type.as_str());
+        let appointment = Appointment::new(id.clone(), self.salon.tenant.clone(), order.time)
+            .branch(self.salon.branch.clone())
+            .buffers(event_type.map_or(Buffers::NONE, |each| each.buffers))
+            .event_type(order.event_type)
+            .resource(order.host);
+        let booking = vacancy_sqlx::Booking::new(appointment).operation(order.key);
+        let name = order.name;
+        let written = self
+            .writer
+            .book(booking, move |tx| {
+                Box::pin(async move { Ok(note_customer(tx, &id, &name).await?) })
+            })
+            .await?;
+        self.watch.begin(AppointmentBooked::NAME, written.receipt);
+        Ok(self.diary.named(written.appointment).await?)
     }
 
-    /// Moves to another time, to another host, or both.
+    /// Moves an appointment, as it was found, to another time, to another host, or both.
     pub(crate) async fn reschedule(
         &self,
-        id: AppointmentId,
+        found: Appointment,
         host: ResourceId,
         time: Interval,
-    ) -> Result<Booking, DeskError> {
-        self.owned(move |desk, answer| async move {
-            match desk.diary.reschedule(&id, host, time).await {
-                Ok((before, after)) if before == after => answer.give(Ok(after)),
-                Ok((before, after)) => {
-                    let (from, to) = (
-                        before.appointment(&desk.salon),
-                        after.appointment(&desk.salon),
-                    );
-                    let receipt = desk.bus.dispatch(AppointmentRescheduled::new(from, to));
-                    desk.tell("moved", &after);
-                    answer.give(Ok(after));
-                    return Some((AppointmentRescheduled::NAME, receipt));
-                }
-                Err(error) => answer.give(Err(error)),
-            }
-            None
-        })
-        .await
+    ) -> Result<Booking, WriteError> {
+        let mut wanted = found.clone().moved_to(time);
+        wanted.resources = vec![host];
+        if wanted == found {
+            return Ok(self.diary.named(found).await?);
+        }
+        let written = self.writer.move_to(wanted, no_rows).await?;
+        self.watch
+            .begin(AppointmentRescheduled::NAME, written.receipt);
+        Ok(self.diary.named(written.appointment).await?)
     }
 
     /// Cancels, once or again.
-    pub(crate) async fn cancel(&self, id: AppointmentId) -> Result<(), DeskError> {
-        self.owned(move |desk, answer| async move {
-            match desk.diary.cancel(&id).await {
-                Ok(Some(booking)) => {
-                    let event = AppointmentCancelled::new(booking.appointment(&desk.salon));
-                    let receipt = desk.bus.dispatch(event);
-                    desk.tell("cancelled", &booking);
-                    answer.give(Ok(()));
-                    return Some((AppointmentCancelled::NAME, receipt));
+    pub(crate) async fn cancel(&self, id: &AppointmentId) -> Result<(), WriteError> {
+        const TRIES: u32 = 4;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let cancellation = Cancellation::of(self.salon.tenant.clone(), id.clone());
+            match self.writer.cancel(cancellation, no_rows).await {
+                // Moved at this very moment: it is to be cancelled all the same.
+                Err(WriteError::Refused(BookError::Conflict { .. })) if tries < TRIES => {}
+                Err(error) => return Err(error),
+                Ok(written) => {
+                    self.watch
+                        .begin(AppointmentCancelled::NAME, written.receipt);
+                    return Ok(());
                 }
-                Ok(None) => answer.give(Ok(())),
-                Err(error) => answer.give(Err(error)),
             }
-            None
-        })
-        .await
-    }
-
-    /// Takes no more, and waits for the bookings that are under way.
-    pub(crate) async fn close(&self) {
-        drained(&self.0.bookings, BOOKINGS).await;
-    }
-
-    /// Waits until the last event is told of. For after the shutdown of the bus.
-    pub(crate) async fn told(&self) {
-        drained(&self.0.watches, WATCHES).await;
-    }
-
-    async fn owned<T, Run, Task>(&self, run: Run) -> Result<T, DeskError>
-    where
-        T: Send + 'static,
-        Run: FnOnce(Arc<Inner>, Answer<T>) -> Task,
-        Task: Future<Output = Option<(&'static str, Receipt)>> + Send + 'static,
-    {
-        let desk = Arc::clone(&self.0);
-        let permit = Arc::clone(&desk.bookings).acquire_owned().await;
-        let permit = permit.map_err(|_| DeskError::Closing)?;
-        let (sender, receiver) = oneshot::channel();
-        let task = run(Arc::clone(&desk), Answer(sender));
-        tokio::spawn(async move {
-            let dispatched = task.await;
-            let watch = Arc::clone(&desk.watches).try_acquire_owned();
-            drop(permit);
-            // Where too many are watched the page is not told of this one.
-            if let (Some((event, receipt)), Ok(_watch)) = (dispatched, watch) {
-                desk.watch(event, receipt).await;
-            }
-        });
-        let answer = receiver.await.map_err(|_| DeskError::Closing)?;
-        Ok(answer?)
-    }
-}
-
-async fn drained(permits: &Semaphore, all: u32) {
-    if let Ok(permits) = permits.acquire_many(all).await {
-        permits.forget();
-    }
-    permits.close();
-}
-
-/// To whoever waits at the desk, if he still does.
-struct Answer<T>(oneshot::Sender<Result<T, DiaryError>>);
-
-impl<T> Answer<T> {
-    fn give(self, answer: Result<T, DiaryError>) {
-        // He has hung up.
-        let _ = self.0.send(answer);
-    }
-}
-
-impl Inner {
-    fn tell(&self, state: &str, booking: &Booking) {
-        self.feed.send("booking", &Told { state, booking });
-    }
-
-    /// Tells how the invalidation ended, which registers its listeners itself.
-    async fn watch(&self, event: &str, receipt: Receipt) {
-        const LISTENER: &str = "slots.invalidate";
-        let (id, begun) = (receipt.id(), Instant::now());
-        let Ok(outcome) = receipt.reached(LISTENER).await else {
-            return;
-        };
-        if !matches!(outcome, Outcome::Dead(_)) {
-            tell_lane(&self.feed, id, event, LISTENER, "done", begun.elapsed());
         }
+    }
+
+    /// Takes no more, and waits for what is under way.
+    pub(crate) async fn close(&self) {
+        self.writer.shutdown().await;
     }
 }

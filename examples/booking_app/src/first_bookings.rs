@@ -1,64 +1,67 @@
 //! What is in the diary of a salon that nobody has used yet.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Utc};
+use vacancy::slots::{Appointment, AppointmentId};
+use vacancy_sqlx::{BookError, Booking};
 
 use crate::{
-    booking::Booking,
-    diary::{Diary, DiaryError},
+    diary::{Diary, note_customer},
     salon::{Salon, ZONE},
 };
 
-const DAYS: u64 = 14;
+const DAYS: usize = 14;
 
-/// Books about a third of this and the next week, drawn from a seed.
+/// Books about a third of this and the next week, drawn from a seed, before anybody can ask.
 pub(crate) async fn first_bookings(
     diary: &Diary,
     salon: &Salon,
     seed: u64,
     now: DateTime<Utc>,
-) -> Result<(), DiaryError> {
-    if !diary.is_empty().await? {
+) -> Result<(), BookError> {
+    if !diary.is_empty().await.map_err(BookError::Database)? {
         return Ok(());
     }
     let mut draw = fastrand::Rng::with_seed(seed);
     let today = now.with_timezone(&ZONE).date_naive();
-    let mut number = 0;
-    for day in today
-        .iter_days()
-        .take_while(|day| *day < today + Days::new(DAYS))
-    {
-        for host in &salon.hosts {
-            for _ in 0..3 {
-                let served: Vec<_> = salon
-                    .event_types
-                    .iter()
-                    .filter(|each| each.served_by(&host.id))
-                    .collect();
-                let Some(event_type) = draw.choice(served) else {
-                    continue;
-                };
-                let Some(time) = draw.choice(event_type.times(day).collect::<Vec<_>>()) else {
-                    continue;
-                };
-                number += 1;
-                let booking = Booking {
-                    id: format!("first-{number}").parse().expect("a short name"),
-                    event_type: event_type.id.clone(),
-                    host: host.id.clone(),
-                    time,
-                    name: (*draw.choice(&NAMES).unwrap_or(&NAMES[0])).to_owned(),
-                    revision: 0,
-                    changed_at: now,
-                    cancelled: false,
-                };
-                match diary.book(&booking, &format!("first-{number}")).await {
-                    Ok(_) | Err(DiaryError::Taken) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+    let mut tx = diary.guard().begin().await?;
+    let days = today.iter_days().take(DAYS);
+    let mut wishes: Vec<_> = days
+        .flat_map(|day| salon.hosts.iter().map(move |host| (day, host)))
+        .flat_map(|wish| [wish; 3])
+        .collect();
+    draw.shuffle(&mut wishes);
+    for (number, (day, host)) in wishes.into_iter().enumerate() {
+        let event_types = salon.event_types.iter();
+        let served: Vec<_> = event_types
+            .filter(|each| each.served_by(&host.id))
+            .collect();
+        let Some(event_type) = draw.choice(served) else {
+            continue;
+        };
+        let times: Vec<_> = event_type.times(day).collect();
+        let (Some(time), Some(name)) = (draw.choice(times), draw.choice(NAMES)) else {
+            continue;
+        };
+        let id: AppointmentId = format!("first-{number}").parse().expect("a short name");
+        let appointment = Appointment::new(id.clone(), salon.tenant.clone(), time)
+            .branch(salon.branch.clone())
+            .event_type(event_type.id.clone())
+            .resource(host.id.clone())
+            .buffers(event_type.buffers);
+        match diary
+            .guard()
+            .book(&mut tx, &Booking::new(appointment))
+            .await
+        {
+            // Nobody listens yet, and nothing is cached.
+            Ok(change) => drop(change),
+            Err(BookError::Taken { .. }) => continue,
+            Err(error) => return Err(error),
         }
+        let noted = note_customer(&mut tx, &id, name).await;
+        noted.map_err(BookError::Database)?;
     }
-    Ok(())
+    tx.commit().await.map_err(BookError::Database)
 }
 
 const NAMES: [&str; 8] = ["Mia", "Noah", "Emma", "Ben", "Lina", "Paul", "Ida", "Finn"];

@@ -17,8 +17,9 @@ pub(crate) struct Observed<L> {
     feed: Feed,
 }
 
-#[derive(Serialize)]
-struct Lane<'a> {
+/// What a listener has done with an event.
+#[derive(Debug, Serialize)]
+pub(crate) struct Lane<'a> {
     event_id: String,
     event: &'a str,
     listener: &'a str,
@@ -27,6 +28,21 @@ struct Lane<'a> {
     took_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+impl<'a> Lane<'a> {
+    /// It is done with the event.
+    pub(crate) fn done(event: &'a str, id: EventId, listener: &'a str, took: Duration) -> Self {
+        Self {
+            event_id: id.to_string(),
+            event,
+            listener,
+            outcome: "done",
+            attempt: 1,
+            took_us: micros(took),
+            reason: None,
+        }
+    }
 }
 
 impl<L> Observed<L> {
@@ -70,29 +86,6 @@ impl<E: Event, L: Listener<E>> Listener<E> for Observed<L> {
     fn name(&self) -> Cow<'static, str> {
         self.listener.name()
     }
-}
-
-/// Tells the page how one listener ended that cannot be [`Observed`].
-pub(crate) fn tell_lane(
-    feed: &Feed,
-    id: EventId,
-    event: &str,
-    listener: &str,
-    outcome: &str,
-    took: Duration,
-) {
-    feed.send(
-        "lane",
-        &Lane {
-            event_id: id.to_string(),
-            event,
-            listener,
-            outcome,
-            attempt: 1,
-            took_us: micros(took),
-            reason: None,
-        },
-    );
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -6,6 +6,8 @@
 mod alternatives;
 mod app;
 mod booking;
+mod bookings;
+mod calcom;
 mod calendar;
 mod calendar_sync;
 mod confirmation;
@@ -18,6 +20,7 @@ mod feed;
 mod first_bookings;
 mod lanes;
 mod listeners;
+mod phone;
 mod problem;
 mod routes;
 mod running;
@@ -26,6 +29,7 @@ mod settings;
 mod stale;
 mod statistics;
 mod ttl_cache;
+mod watch;
 
 pub use running::{Running, serve};
 pub use settings::{Secrets, Settings};

@@ -11,15 +11,16 @@ use vacancy::{
 };
 
 use crate::{
-    calendar_sync::SyncCalendar, confirmation::SendConfirmation, days::TellFenced,
-    dispatched::TellDispatched, feed::Feed, lanes::Observed, salon::Salon,
-    statistics::CountAppointments,
+    bookings::TellBookings, calendar_sync::SyncCalendar, confirmation::SendConfirmation,
+    days::TellFenced, diary::Diary, dispatched::TellDispatched, feed::Feed, lanes::Observed,
+    salon::Salon, statistics::CountAppointments,
 };
 
 /// The bus of the application, with everybody who listens.
 pub(crate) fn bus(
     slots: &SlotsCache,
     salon: &Arc<Salon>,
+    diary: &Diary,
     feed: &Feed,
     seed: u64,
 ) -> Result<Bus, BuildError> {
@@ -32,6 +33,10 @@ pub(crate) fn bus(
         .subscribe(TellDispatched(feed.clone()))
         .subscribe(TellFenced {
             salon: Arc::clone(salon),
+            feed: feed.clone(),
+        })
+        .subscribe(TellBookings {
+            diary: diary.clone(),
             feed: feed.clone(),
         })
         .listen::<AppointmentBooked, _>(confirmation())

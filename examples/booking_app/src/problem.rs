@@ -8,11 +8,11 @@ use axum::{
 use serde::Serialize;
 use tracing::error;
 use vacancy::slots::{OpenError, SourceError};
+use vacancy_sqlx::{BookError, WriteError};
 
 use crate::{
-    alternatives::Alternative,
-    desk::DeskError,
-    diary::DiaryError,
+    alternatives::Offer,
+    calcom::CalcomError,
     salon::{EventType, Host, Salon},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
     message: String,
-    alternatives: Option<Vec<Alternative>>,
+    alternatives: Option<Vec<Offer>>,
 }
 
 #[derive(Serialize)]
@@ -30,7 +30,7 @@ struct Body<'a> {
     error: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    alternatives: Option<&'a [Alternative]>,
+    alternatives: Option<&'a [Offer]>,
 }
 
 impl Problem {
@@ -59,8 +59,14 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
+    /// The application is being stopped.
+    pub(crate) fn closing() -> Self {
+        let message = "the salon is closing; ask again in a moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "closing", message)
+    }
+
     /// Somebody else has the time.
-    pub(crate) fn taken(alternatives: Vec<Alternative>) -> Self {
+    pub(crate) fn taken(alternatives: Vec<Offer>) -> Self {
         let message = "somebody else has that time; take one of the alternatives";
         Self {
             alternatives: Some(alternatives),
@@ -102,26 +108,50 @@ impl From<SourceError> for Problem {
     }
 }
 
-impl From<DeskError> for Problem {
-    fn from(error: DeskError) -> Self {
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
         match error {
-            DeskError::Diary(error) => error.into(),
-            DeskError::Closing => {
-                let message = "the salon is closing; ask again in a moment";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "closing", message)
-            }
+            WriteError::Refused(error) => error.into(),
+            WriteError::Unheld(_) | WriteError::TimedOut => busy(),
+            WriteError::Closed => Self::closing(),
+            error => internal(&error),
         }
     }
 }
 
-impl From<DiaryError> for Problem {
-    fn from(error: DiaryError) -> Self {
+impl From<BookError> for Problem {
+    fn from(error: BookError) -> Self {
         match error {
-            DiaryError::Taken => Self::taken(Vec::new()),
-            DiaryError::Unknown => Self::not_found("unknown_booking", "there is no such booking"),
-            error @ DiaryError::Database(_) => internal(&error),
+            BookError::Taken { .. } => Self::taken(Vec::new()),
+            BookError::UnknownAppointment => {
+                Self::not_found("unknown_booking", "there is no such booking")
+            }
+            BookError::Conflict { .. } => {
+                let message = "somebody else has changed it; look again";
+                Self::new(StatusCode::CONFLICT, "changed", message)
+            }
+            BookError::OperationReused => {
+                let message = "this key was used for another booking; make a new one";
+                Self::unprocessable("key_reused", message)
+            }
+            BookError::Busy(_) => busy(),
+            error => internal(&error),
         }
     }
+}
+
+impl From<CalcomError> for Problem {
+    fn from(error: CalcomError) -> Self {
+        match error {
+            CalcomError::Closing => Self::closing(),
+            CalcomError::Diary(error) => error.into(),
+        }
+    }
+}
+
+fn busy() -> Problem {
+    let message = "the diary is busy; ask again with the same key";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
 }
 
 fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {

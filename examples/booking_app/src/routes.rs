@@ -8,6 +8,7 @@ mod page;
 mod salon;
 mod slots;
 mod topology;
+mod webhooks;
 mod window;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
-    routing::{get, patch},
+    routing::{get, patch, post},
 };
 use tower_http::trace::TraceLayer;
 
@@ -40,6 +41,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/events", get(events::get))
         .route("/metrics", get(metrics::get))
         .route("/topology", get(topology::get))
+        .route("/webhooks/calcom", post(webhooks::calcom))
         .fallback(async || Problem::not_found("unknown_route", "see the README for what there is"))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -49,6 +51,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(Arc::clone(&app))
+        .nest(
+            "/retell/functions",
+            vacancy_retell::axum::routes(app.retell.clone()),
+        )
         .layer(TraceLayer::new_for_http())
-        .with_state(app)
 }

@@ -14,25 +14,42 @@ use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
     sync::oneshot,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval, timeout},
 };
 use vacancy::{cache::Redis, dispatch::ShutdownReport, slots::SlotsCache};
+use vacancy_retell::{ApiKey, Retell};
 
 use crate::{
-    app::App, calendar::Calendar, counts::Counts, days::TellFilled, desk::Desk, diary::Diary,
-    feed::Feed, first_bookings::first_bookings, lanes::DeadLetters, listeners, routes::router,
-    salon::Salon, settings::Settings, ttl_cache::TtlCache,
+    app::App,
+    calcom::Calcom,
+    calendar::Calendar,
+    counts::Counts,
+    days::TellFilled,
+    desk::Desk,
+    diary::Diary,
+    feed::Feed,
+    first_bookings::first_bookings,
+    lanes::DeadLetters,
+    listeners,
+    phone::Phone,
+    routes::router,
+    salon::{Salon, ZONE},
+    settings::Settings,
+    ttl_cache::TtlCache,
+    watch::Watch,
 };
 
-/// The application while it runs. Dropping it stops it without ceremony; [`shutdown`](Self::shutdown)
-/// is the way.
+/// The application while it runs.
+///
+/// It owns the server's task. Dropped, it takes no more requests, and leaves what is under way to the end of the
+/// runtime; [`shutdown`](Self::shutdown) waits for it.
 pub struct Running {
     address: SocketAddr,
     app: Arc<App>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
-    ticker: JoinHandle<()>,
+    ticker: JoinSet<()>,
     /// The diary of this run, when none was named. Removed when it is dropped.
     folder: Option<TempDir>,
 }
@@ -91,15 +108,37 @@ pub async fn serve(settings: Settings, metrics: PrometheusHandle) -> anyhow::Res
         None => slots,
     };
     let slots = slots.build();
-    let bus = listeners::bus(&slots, &salon, &feed, settings.seed)?;
+    let bus = listeners::bus(&slots, &salon, &diary, &feed, settings.seed)?;
+    let watch = Watch::new(feed.clone());
+    let desk = Desk::new(
+        Arc::clone(&salon),
+        diary.clone(),
+        slots.clone(),
+        bus.clone(),
+        watch.clone(),
+    );
+    let calcom = Calcom::new(
+        &settings.secrets,
+        Arc::clone(&salon),
+        diary.clone(),
+        slots.clone(),
+        bus.clone(),
+        watch.clone(),
+    );
+    let phone = Phone {
+        salon: Arc::clone(&salon),
+        diary: diary.clone(),
+        slots: slots.clone(),
+        desk: desk.clone(),
+    };
+    let retell = Retell::builder(phone, ZONE)
+        .api_key(ApiKey::new(settings.secrets.retell))
+        .build();
     let app = Arc::new(App {
-        desk: Desk::new(
-            Arc::clone(&salon),
-            diary.clone(),
-            slots.clone(),
-            bus.clone(),
-            feed.clone(),
-        ),
+        desk,
+        calcom,
+        retell,
+        watch,
         ttl: TtlCache::new(calendar, Arc::clone(&counts), settings.ttl),
         salon,
         diary,
@@ -118,7 +157,7 @@ pub async fn serve(settings: Settings, metrics: PrometheusHandle) -> anyhow::Res
     Ok(Running {
         address,
         server: tokio::spawn(server.into_future()),
-        ticker: tokio::spawn(tick(Arc::clone(&app))),
+        ticker: JoinSet::from_iter([tick(Arc::clone(&app))]),
         app,
         stop,
         folder,
@@ -138,7 +177,7 @@ impl Running {
     /// # Cancel safety
     ///
     /// Dropped before its end, requests and listeners are left to the end of the runtime.
-    pub async fn shutdown(self) -> ShutdownReport {
+    pub async fn shutdown(mut self) -> ShutdownReport {
         let _ = self.stop.send(());
         self.app.feed.close();
         let abort = self.server.abort_handle();
@@ -146,11 +185,12 @@ impl Running {
             tracing::warn!("requests did not end in time");
             abort.abort();
         }
-        self.ticker.abort();
-        let _ = self.ticker.await;
+        self.ticker.shutdown().await;
+        self.app.retell.close().await;
+        self.app.calcom.close().await;
         self.app.desk.close().await;
         let report = self.app.bus.shutdown(PATIENCE).await;
-        self.app.desk.told().await;
+        self.app.watch.end().await;
         self.app.diary.close().await;
         drop(self.folder);
         report

@@ -29,6 +29,8 @@ pub(crate) struct Salon {
 pub(crate) struct Host {
     pub(crate) id: ResourceId,
     pub(crate) name: &'static str,
+    /// By which Cal.com knows them.
+    pub(crate) email: &'static str,
 }
 
 /// Something that can be booked.
@@ -36,6 +38,8 @@ pub(crate) struct Host {
 pub(crate) struct EventType {
     pub(crate) id: EventTypeId,
     pub(crate) name: &'static str,
+    /// By which Cal.com knows it.
+    pub(crate) calcom_id: &'static str,
     pub(crate) length: Duration,
     /// From one start to the next.
     step: Duration,
@@ -45,37 +49,37 @@ pub(crate) struct EventType {
 
 impl Salon {
     pub(crate) fn new() -> Self {
-        let host = |id, name| Host {
+        let host = |id, name, email| Host {
             id: named(id),
             name,
+            email,
         };
-        let event_type = |id: &str, name, length, step, after, hosts: &[&str]| EventType {
+        let event_type = |id, name, calcom_id, length, step, hosts: &[&str]| EventType {
             id: named(id),
             name,
+            calcom_id,
             length: minutes(length),
             step: minutes(step),
-            buffers: Buffers::new(Duration::ZERO, minutes(after)),
+            buffers: Buffers::NONE,
             hosts: hosts.iter().map(|id| named(id)).collect(),
         };
+        let sweep = Buffers::new(Duration::ZERO, minutes(15));
+        let all = ["ada", "grace", "linus"];
         Self {
             tenant: named("salon"),
             branch: named("main"),
             hosts: vec![
-                host("ada", "Ada"),
-                host("grace", "Grace"),
-                host("linus", "Linus"),
+                host("ada", "Ada", "ada@salon.example"),
+                host("grace", "Grace", "grace@salon.example"),
+                host("linus", "Linus", "linus@salon.example"),
             ],
             event_types: vec![
-                event_type("cut", "Cut", 45, 60, 15, &["ada", "grace", "linus"]),
-                event_type("colour", "Colour", 120, 60, 0, &["ada", "grace"]),
-                event_type(
-                    "consultation",
-                    "Consultation",
-                    30,
-                    30,
-                    0,
-                    &["ada", "grace", "linus"],
-                ),
+                EventType {
+                    buffers: sweep,
+                    ..event_type("cut", "Cut", "101", 45, 60, &all)
+                },
+                event_type("colour", "Colour", "102", 120, 60, &["ada", "grace"]),
+                event_type("consultation", "Consultation", "103", 30, 30, &all),
             ],
         }
     }

@@ -16,6 +16,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Raw(bytes) = Raw::from_request(request, state).await?;
+        // Says where it went wrong, and not what was sent.
+        let body = serde_json::from_slice(&bytes);
+        Ok(Self(
+            body.map_err(|error| Problem::bad_json(error.to_string()))?,
+        ))
+    }
+}
+
+/// A body as it came.
+pub(crate) struct Raw(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
@@ -24,10 +40,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             }
             _ => Problem::bad_json("the body could not be read"),
         })?;
-        // Says where it went wrong, and not what was sent.
-        let body =
-            serde_json::from_slice(&bytes).map_err(|error| Problem::bad_json(error.to_string()))?;
-        Ok(Self(body))
+        Ok(Self(bytes))
     }
 }
 

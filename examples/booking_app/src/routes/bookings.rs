@@ -11,21 +11,17 @@ use axum::{
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 use vacancy::slots::{AppointmentId, Interval, ResourceId};
+use vacancy_sqlx::{BookError, OperationKey, WriteError};
 
 use super::{
     body::{Asked, Body},
     window::Window,
 };
 use crate::{
-    alternatives::alternatives,
-    app::App,
-    desk::{DeskError, Order},
-    diary::DiaryError,
-    problem::Problem,
-    salon::EventType,
+    alternatives::alternatives, app::App, desk::Order, problem::Problem, salon::EventType,
 };
 
-/// The longest name and key, in characters.
+/// The longest name, in characters.
 const LONGEST: usize = 200;
 
 #[derive(Deserialize)]
@@ -57,18 +53,23 @@ pub(crate) async fn book(
 ) -> Result<impl IntoResponse, Problem> {
     let event_type = app.salon.known_event_type(&wanted.event_type)?;
     let host = &app.salon.known_host(&wanted.host, event_type)?.id;
-    short("name", &wanted.name)?;
-    short("key", &wanted.key)?;
+    if !(1..=LONGEST).contains(&wanted.name.chars().count()) {
+        let message = format!("`name` has 1 to {LONGEST} characters");
+        return Err(Problem::unprocessable("bad_name", message));
+    }
+
     let order = Order {
         event_type: event_type.id.clone(),
         host: host.clone(),
         time: time_at(event_type, wanted.start)?,
         name: wanted.name,
-        key: wanted.key,
+        key: OperationKey::try_from(wanted.key)
+            .map_err(|error| Problem::unprocessable("bad_key", error.to_string()))?,
     };
+    let time = order.time;
     match app.desk.book(order).await {
         Ok(booking) => Ok((StatusCode::CREATED, Json(booking))),
-        Err(error) => Err(refused(&app, error, event_type, host, wanted.start).await),
+        Err(error) => Err(refused(&app, error, event_type, host, time).await),
     }
 }
 
@@ -83,14 +84,20 @@ pub(crate) async fn reschedule(
     Path(id): Path<String>,
     Body(wanted): Body<Move>,
 ) -> Result<impl IntoResponse, Problem> {
-    let booking = app.diary.booking(&known(&id)?).await?;
-    let event_type = app.salon.known_event_type(booking.event_type.as_str())?;
-    let host = wanted.host.as_deref().unwrap_or(booking.host.as_str());
-    let host = app.salon.known_host(host, event_type)?.id.clone();
-    let time = time_at(event_type, wanted.start)?;
-    match app.desk.reschedule(booking.id, host.clone(), time).await {
+    let found = app.diary.find(&known(&id)?).await?;
+    let event_type = found.event_type.as_ref().map_or("", |id| id.as_str());
+    let event_type = app.salon.known_event_type(event_type)?;
+    let host = match &wanted.host {
+        Some(host) => &app.salon.known_host(host, event_type)?.id,
+        None => found
+            .resources
+            .first()
+            .ok_or(BookError::UnknownAppointment)?,
+    };
+    let (host, time) = (host.clone(), time_at(event_type, wanted.start)?);
+    match app.desk.reschedule(found, host.clone(), time).await {
         Ok(booking) => Ok(Json(booking)),
-        Err(error) => Err(refused(&app, error, event_type, &host, wanted.start).await),
+        Err(error) => Err(refused(&app, error, event_type, &host, time).await),
     }
 }
 
@@ -98,22 +105,12 @@ pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    app.desk.cancel(known(&id)?).await?;
+    app.desk.cancel(&known(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn known(id: &str) -> Result<AppointmentId, Problem> {
-    id.parse().map_err(|_| DiaryError::Unknown.into())
-}
-
-fn short(field: &str, text: &str) -> Result<(), Problem> {
-    match (1..=LONGEST).contains(&text.chars().count()) {
-        true => Ok(()),
-        false => Err(Problem::unprocessable(
-            "bad_length",
-            format!("`{field}` has 1 to {LONGEST} characters"),
-        )),
-    }
+    id.parse().map_err(|_| BookError::UnknownAppointment.into())
 }
 
 fn time_at(event_type: &EventType, start: DateTime<Utc>) -> Result<Interval, Problem> {
@@ -127,17 +124,14 @@ fn time_at(event_type: &EventType, start: DateTime<Utc>) -> Result<Interval, Pro
 
 async fn refused(
     app: &App,
-    error: DeskError,
+    error: WriteError,
     event_type: &EventType,
     host: &ResourceId,
-    start: DateTime<Utc>,
+    time: Interval,
 ) -> Problem {
     match error {
-        DeskError::Diary(DiaryError::Taken) => {
-            match alternatives(&app.slots, &app.salon, event_type, host, start).await {
-                Ok(alternatives) => Problem::taken(alternatives),
-                Err(error) => error.into(),
-            }
+        WriteError::Refused(BookError::Taken { .. }) => {
+            Problem::taken(alternatives(&app.slots, &app.salon, event_type, host, time).await)
         }
         error => error.into(),
     }

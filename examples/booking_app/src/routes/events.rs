@@ -4,7 +4,6 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::State,
-    http::StatusCode,
     response::{
         IntoResponse, Sse,
         sse::{Event, KeepAlive},
@@ -19,10 +18,7 @@ use tokio_stream::{
 use crate::{app::App, feed::Message, problem::Problem};
 
 pub(crate) async fn get(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Problem> {
-    let messages = app.feed.read().ok_or_else(|| {
-        let message = "the salon is closing; ask again in a moment";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "closing", message)
-    })?;
+    let messages = app.feed.read().ok_or_else(Problem::closing)?;
     let messages =
         BroadcastStream::new(messages).map(|message| Ok::<_, Infallible>(event(message)));
     Ok(Sse::new(messages).keep_alive(KeepAlive::default()))

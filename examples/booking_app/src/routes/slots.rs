@@ -65,7 +65,7 @@ pub(crate) async fn get(
 
     // Before the caches are asked: the offers are judged by what was booked when the request began.
     let busy = event_type.busy(window.interval());
-    let taken = app.diary.taken(&event_type.hosts, busy).await?;
+    let taken = app.diary.taken(busy).await?;
     let begun = Instant::now();
     let (slots, days) = match query.cache {
         Contender::Vacancy => from_vacancy(&app, event_type, host, window).await?,
