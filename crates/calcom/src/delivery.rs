@@ -310,7 +310,7 @@ impl Resolved<'_> {
         let (after, before) = (to.appointment, from.appointment);
         Ok(Some(match moved {
             Move::Fresh => {
-                let rescheduled = AppointmentRescheduled::new(after, before);
+                let rescheduled = AppointmentRescheduled::new(before, after);
                 (
                     Verdict::Fresh,
                     vec![BookingChange::Rescheduled(rescheduled)],
