@@ -336,7 +336,10 @@ impl Resolved<'_> {
             .known_before
             .as_ref()
             .and_then(|known| known.seat(seat));
-        let (old, booking) = (revision(Stage::Made, None, None), self.delivery.booking);
+        let (old, booking) = (
+            revision(seat, Stage::Made, None, None),
+            self.delivery.booking,
+        );
         match (known, booking.old_times) {
             (Some(known), Some(old)) => known.clone().moved_to(old),
             (Some(known), None) => known.clone(),
@@ -356,7 +359,7 @@ impl Resolved<'_> {
         let (delivery, booking) = (self.delivery, self.delivery.booking);
         let uid = uid.ok_or(Defect::MissingUid)?;
         let id = seat.appointment(uid).map_err(|_| Defect::MissingUid)?;
-        let revision = revision(stage, booking.sequence, delivery.created_at);
+        let revision = revision(&seat, stage, booking.sequence, delivery.created_at);
         let attendees = u32::try_from(booking.attendees.len())
             .ok()
             .and_then(NonZeroU32::new);

@@ -4,7 +4,8 @@
 //! and an early fact may carry a late one. What orders deliveries is that a booking lives once: after it has
 //! ended (cancelled, rejected, moved to another `uid`) it never comes back. So an end beats everything; else the
 //! iCalendar sequence decides, which copies of a fact share; else what was moved beats what was made. Only what
-//! is left, two moves of a booking that keeps its `uid` and has no sequence, is ordered by `createdAt`.
+//! is left, two moves of a booking that keeps its `uid` and has no sequence, is ordered by `createdAt`. So is a
+//! seat without an id, which its attendees may take again.
 
 use chrono::{DateTime, Utc};
 use vacancy_slots::{AppointmentId, InvalidId, Revision};
@@ -27,6 +28,7 @@ const MAX_SEQUENCE: u64 = (1 << 56) - 1;
 /// Always with a sequence, so that all revisions of a booking can be compared. Copies without `createdAt` are
 /// the oldest among equals.
 pub(crate) fn revision(
+    seat: &Seat,
     stage: Stage,
     sequence: Option<u64>,
     created_at: Option<DateTime<Utc>>,
@@ -37,8 +39,11 @@ pub(crate) fn revision(
         Stage::Moved => 1,
         Stage::Ended => ENDED,
     };
-    let changed_at = created_at.unwrap_or(DateTime::UNIX_EPOCH);
-    Revision::changed_at(changed_at).sequence(sequence | stage)
+    let revision = Revision::changed_at(created_at.unwrap_or(DateTime::UNIX_EPOCH));
+    match seat {
+        Seat::TakenBy(_) => revision.sequence(0),
+        Seat::Whole | Seat::Numbered(_) => revision.sequence(sequence | stage),
+    }
 }
 
 /// One booking, or one seat of it.

@@ -394,9 +394,9 @@ impl State {
 }
 
 impl Booking {
-    /// Whether nothing that is said of the seat can be news any more.
+    /// Whether nobody can take the seat any more.
     fn closed_to(&self, seat: &Seat) -> bool {
-        self.ended && !self.newest.contains_key(seat)
+        self.ended && *seat != Seat::Whole
             || self.unnamed_cancellation && matches!(seat, Seat::Numbered(_))
     }
 
@@ -414,7 +414,13 @@ impl Booking {
                     Noted::Pending(_) | Noted::Done => Age::Duplicate,
                 };
             }
-            if newest.ended || entry.appointment.revision < newest.appointment.revision {
+            let (said, known) = (entry.appointment.revision, newest.appointment.revision);
+            let older = match entry.seat {
+                // Who gave a seat back may take one again, and nothing but the time tells the two apart.
+                Seat::TakenBy(_) => said < known || (newest.ended && said == known),
+                Seat::Whole | Seat::Numbered(_) => newest.ended || said < known,
+            };
+            if older {
                 return Age::Superseded;
             }
         }
