@@ -231,9 +231,10 @@ pub(crate) fn resolve(directory: &dyn CalcomDirectory, booking: &Booking) -> Res
     let branch = event_type.as_ref().and_then(|one| one.branch.clone());
     let branch = branch.or_else(|| branches.first().filter(|_| branches.len() == 1).cloned());
     // The organizer serves. Somebody else who is known does not tell that nobody unknown does.
-    let resources = match here(&organizer).is_empty() {
-        true => anybody.clone(),
-        false => occupied,
+    let organizer_known = here(&organizer).iter().any(|one| !one.resources.is_empty());
+    let resources = match organizer_known {
+        true => occupied,
+        false => anybody.clone(),
     };
     Resolution::Resolved(Place {
         tenant,
