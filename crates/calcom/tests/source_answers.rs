@@ -37,7 +37,7 @@ fn minutes(slots: &[Slot]) -> Vec<u64> {
     slots.iter().map(minutes).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_is_what_the_api_documents() {
     let calcom = salon().await;
     let query = wednesday()
@@ -62,7 +62,7 @@ async fn a_request_is_what_the_api_documents() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn slots_come_with_both_their_ends() {
     let calcom = salon().await;
     let open = slots(&calcom.source(), &wednesday()).await;
@@ -71,7 +71,7 @@ async fn slots_come_with_both_their_ends() {
     assert_eq!(open[0].start(), utc("2025-10-15T09:00:00Z"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_length_that_is_asked_for_is_the_length_of_the_slots() {
     let calcom = salon().await;
     let query = wednesday().duration(Duration::from_secs(7200));
@@ -87,7 +87,7 @@ async fn a_length_that_is_asked_for_is_the_length_of_the_slots() {
     assert_eq!(calcom.calls(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn starts_alone_need_a_length_that_somebody_said() {
     let calcom = salon().await;
     calcom.gives_starts_alone();
@@ -108,7 +108,7 @@ async fn starts_alone_need_a_length_that_somebody_said() {
     assert_eq!(minutes(&slots(&told, &asked).await), [90, 90]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_older_api_is_asked_its_own_way() {
     let calcom = salon().await;
     let source = calcom
@@ -137,7 +137,7 @@ async fn the_older_api_is_asked_its_own_way() {
     assert_eq!(calcom.calls(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_event_type_is_found_by_its_slug() {
     let calcom = salon().await;
     calcom.offer(7, Bookable::new(30).hours(540, 570).slug("marie", "cut"));
@@ -158,7 +158,7 @@ async fn an_event_type_is_found_by_its_slug() {
     assert_eq!(calcom.last().query["organizationSlug"], "chain");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn seats_are_told_and_a_full_slot_is_not_offered() {
     let calcom = FakeCalcom::start().await;
     calcom.offer(123, Bookable::new(60).hours(540, 660).seats(2));
@@ -177,7 +177,7 @@ async fn seats_are_told_and_a_full_slot_is_not_offered() {
     assert_eq!(open[0].seats, Some(left));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_day_without_slots_is_absent_and_empty() {
     let calcom = FakeCalcom::start().await;
     calcom.offer(123, Bookable::new(60).hours(0, 0));
@@ -186,7 +186,7 @@ async fn a_day_without_slots_is_absent_and_empty() {
 
 const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_not_an_answer_is_an_error_and_never_no_slots() {
     use CalcomError as E;
     use Unreadable as U;
@@ -269,7 +269,7 @@ async fn what_is_not_an_answer_is_an_error_and_never_no_slots() {
     assert_eq!(calcom.calls(), 2 * cases.len(), "nothing is followed");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_endless_answer_is_not_read_to_its_end() {
     let calcom = salon().await;
     let spaces = " ".repeat(MAX_ANSWER_BYTES);
@@ -302,8 +302,9 @@ async fn raw(bytes: &'static [u8]) -> CalcomSlots {
         .expect("settings that can be used")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_is_an_error() {
+    let _frozen = Frozen::new();
     for bytes in [
         b"" as &[u8],
         b"HTTP/1.1 200 OK\r\ncontent-ty",
@@ -320,8 +321,9 @@ async fn a_connection_that_breaks_is_an_error() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_that_is_not_there_is_an_error() {
+    let _frozen = Frozen::new();
     let gone = salon().await.url();
     let source = CalcomSlots::builder(KEY).base_url(gone).retries(0);
     let listener_dropped = source.build().unwrap();
@@ -334,7 +336,6 @@ async fn a_server_that_is_not_there_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_does_not_come_in_time_is_an_error() {
-    let _frozen = Frozen::new();
     let calcom = salon().await;
     calcom.holds();
     let source = calcom.source();
@@ -349,7 +350,7 @@ async fn an_answer_that_does_not_come_in_time_is_an_error() {
     assert_eq!(limit, Duration::from_secs(5));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_wrong_key_is_refused_and_not_tried_again() {
     let calcom = salon().await;
     let source = CalcomSlots::builder("cal_live_other").base_url(calcom.url());

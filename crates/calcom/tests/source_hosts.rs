@@ -39,7 +39,7 @@ fn mapped(
         .expect("settings that can be used")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_host_is_asked_for_and_named() {
     let calcom = salon().await;
     let source = mapped(&calcom, own);
@@ -60,7 +60,7 @@ async fn each_host_is_asked_for_and_named() {
     assert_eq!(both[2].resources, [8.into()]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_part_of_the_answer_is_no_answer() {
     let calcom = salon().await;
     let source = mapped(&calcom, own);
@@ -72,7 +72,7 @@ async fn a_part_of_the_answer_is_no_answer() {
     ));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_asked_is_an_error_and_not_sent() {
     let calcom = salon().await;
     let error = failure(&mapped(&calcom, |_| vec![]), &wednesday()).await;
@@ -88,7 +88,7 @@ async fn what_cannot_be_asked_is_an_error_and_not_sent() {
     assert_eq!(calcom.calls(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_mapping_ids_are_the_same_and_nobody_is_guessed() {
     let calcom = salon().await;
     let source = calcom.source();
@@ -104,7 +104,7 @@ async fn without_a_mapping_ids_are_the_same_and_nobody_is_guessed() {
     assert_eq!(calcom.calls(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_event_type_that_is_named_twice_is_asked_once() {
     let calcom = salon().await;
     let team = |request: &SlotsRequest| {
@@ -128,7 +128,7 @@ async fn an_event_type_that_is_named_twice_is_asked_once() {
     assert!(slots.iter().all(|slot| slot.resources.is_empty()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_anybody_may_serve_stays_apart_from_what_somebody_serves() {
     let calcom = salon().await;
     let mixed = |_: &SlotsRequest| {

@@ -5,7 +5,7 @@ mod fake_calcom;
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use fake_calcom::{Bookable, FakeCalcom, Frozen, days, read, soon};
+use fake_calcom::{Bookable, FakeCalcom, days, read, soon};
 use tokio::time::advance;
 use vacancy_calcom::{CalcomEventType, CalcomSlots};
 use vacancy_dispatch::Bus;
@@ -79,7 +79,6 @@ fn at_two(sequence: u64) -> Appointment {
 
 #[tokio::test(start_paused = true)]
 async fn a_booked_slot_is_gone_while_calcom_goes_on_offering_it() {
-    let _frozen = Frozen::new();
     let salon = Salon::open().await;
     assert!(salon.offers_two().await);
 
@@ -100,7 +99,6 @@ async fn a_booked_slot_is_gone_while_calcom_goes_on_offering_it() {
 /// The webhook comes before the commit: who asks at once is told what was.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_slot_comes_back_although_it_was_told_too_early() {
-    let _frozen = Frozen::new();
     let salon = Salon::open().await;
     salon.calcom.book(7001, 4711, two());
     salon.bus.dispatch(AppointmentBooked::new(at_two(1)));
@@ -127,7 +125,6 @@ async fn a_cancelled_slot_comes_back_although_it_was_told_too_early() {
 /// No webhook tells of it: the time to live is what bounds the harm.
 #[tokio::test(start_paused = true)]
 async fn a_reserved_slot_is_offered_for_the_time_to_live_at_most() {
-    let _frozen = Frozen::new();
     let salon = Salon::open().await;
     assert!(salon.offers_two().await);
     salon.calcom.reserve(4711, two());

@@ -6,7 +6,7 @@ mod fake_calcom;
 use std::{num::NonZeroU32, time::Duration};
 
 use chrono_tz::Tz;
-use fake_calcom::{Bookable, FakeCalcom, Frozen, days, failure, read, soon};
+use fake_calcom::{Bookable, FakeCalcom, days, failure, read, soon};
 use tokio::{task::JoinSet, time::advance};
 use vacancy_calcom::{CalcomError, CalcomLimit, CalcomSlots};
 use vacancy_slots::{SlotsCache, SlotsQuery, SourceError};
@@ -35,7 +35,6 @@ async fn answers(source: &CalcomSlots) {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_asked_too_often_is_left_alone_until_the_time_told() {
-    let _frozen = Frozen::new();
     let calcom = salon().await;
     calcom.per_minute(3);
     let limit = CalcomLimit::default();
@@ -61,7 +60,6 @@ async fn a_key_that_asked_too_often_is_left_alone_until_the_time_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_time_told_as_a_date_counts_from_the_date_of_the_answer() {
-    let _frozen = Frozen::new();
     let calcom = salon().await;
     let source = calcom.source();
     let headers = [
@@ -77,7 +75,6 @@ async fn a_time_told_as_a_date_counts_from_the_date_of_the_answer() {
 /// The limiter keeps the requests below what the server counts.
 #[tokio::test(start_paused = true)]
 async fn a_crowd_of_requests_never_meets_a_429() {
-    let _frozen = Frozen::new();
     let calcom = salon().await;
     calcom.per_minute(12);
     let limit = CalcomLimit::per_minute(NonZeroU32::new(12).unwrap());
@@ -101,7 +98,6 @@ async fn a_crowd_of_requests_never_meets_a_429() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_fails_is_asked_again_by_one_call_alone() {
-    let _frozen = Frozen::new();
     let calcom = salon().await;
     let source = calcom
         .builder()
@@ -140,7 +136,7 @@ async fn a_passing_failure_is_tried_again() {
     assert_eq!(calcom.calls(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn readers_of_one_day_share_one_call() {
     let calcom = salon().await;
     calcom.holds();

@@ -5,7 +5,7 @@ mod fake_calcom;
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use chrono_tz::Tz;
-use fake_calcom::{Bookable, FakeCalcom, Frozen, days, failure, read};
+use fake_calcom::{Bookable, FakeCalcom, days, failure, read};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::time::advance;
 use vacancy_slots::SlotsQuery;
@@ -47,7 +47,6 @@ async fn each_call_and_each_attempt_is_counted_by_its_outcome() {
     let recorder = DebuggingRecorder::new();
     let metrics = recorder.snapshotter();
     let _recording = metrics::set_default_local_recorder(&recorder);
-    let _frozen = Frozen::new();
     let calcom = FakeCalcom::start().await;
     calcom.offer(123, Bookable::new(60));
     let source = calcom

@@ -68,7 +68,7 @@ fn wednesday() -> SlotsQuery {
     SlotsQuery::new(15, 123, days("2025-10-15", "2025-10-15", Tz::UTC))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_that_is_shown_has_the_key_in_it() {
     let shown = Shown::default();
     let writer = shown.clone();

@@ -20,7 +20,7 @@ async fn open(bookable: Bookable, query: &SlotsQuery) -> Vec<String> {
 }
 
 /// A slot has to end in the window that is asked for.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_slot_that_starts_late_in_the_last_day_is_not_lost() {
     let late = Bookable::new(60).hours(MIDNIGHT - 90, MIDNIGHT + 90);
     let wednesday = query("2025-10-15", "2025-10-15", Tz::UTC);
@@ -39,7 +39,7 @@ async fn a_slot_that_starts_late_in_the_last_day_is_not_lost() {
     assert_eq!(starts(&slots), ["15T23:30"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_days_are_those_of_the_zone() {
     // From 22:00 UTC to 22:00 UTC, as it is summer there.
     let around = Bookable::new(60).hours(0, MIDNIGHT).zone(Europe::Berlin);
@@ -48,7 +48,7 @@ async fn the_days_are_those_of_the_zone() {
     assert_eq!((&*open[0], &*open[23]), ("14T22:00", "15T21:00"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn days_whose_clocks_change_are_whole_days_too() {
     for (date, zone, hours) in [
         ("2025-10-26", Europe::Berlin, 25),
@@ -62,7 +62,7 @@ async fn days_whose_clocks_change_are_whole_days_too() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_starts_on_another_day_is_not_given() {
     let calcom = FakeCalcom::start().await;
     calcom.offer(123, Bookable::new(60).hours(0, MIDNIGHT));
@@ -77,7 +77,7 @@ async fn what_starts_on_another_day_is_not_given() {
 }
 
 /// Only the bookings in the window are found, whatever they keep free beyond themselves.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_booking_beyond_midnight_keeps_its_distance() {
     let calcom = FakeCalcom::start().await;
     calcom.offer(123, Bookable::new(60).hours(0, MIDNIGHT).buffer(90));
@@ -101,7 +101,7 @@ async fn a_booking_beyond_midnight_keeps_its_distance() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_window_does_not_move_the_starts() {
     // From 21:00 every 100 minutes: 22:40, 00:20 ..., and not 00:00.
     let odd = Bookable::new(100).hours(21 * 60, MIDNIGHT + 200);
@@ -109,7 +109,7 @@ async fn the_window_does_not_move_the_starts() {
     assert_eq!(open, ["15T00:20", "15T21:00", "15T22:40"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_month_is_one_call_and_so_is_a_window_within_a_day() {
     let calcom = FakeCalcom::start().await;
     calcom.offer(123, Bookable::new(30));

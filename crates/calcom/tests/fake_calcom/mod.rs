@@ -1,7 +1,7 @@
 //! A server that behaves as the slots API of Cal.com is documented to, over a diary in memory.
 //!
-//! Its clock is tokio's, so that a test that has [frozen](Frozen) time decides when its cache, its
-//! limit and its reservations end.
+//! Its clock is tokio's, so that a test of paused time decides when its cache, its limit and its
+//! reservations end.
 
 #![allow(
     dead_code,

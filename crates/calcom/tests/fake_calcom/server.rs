@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle, time::Instant};
 use vacancy_calcom::{CalcomApi, CalcomSlots, CalcomSlotsBuilder};
 use vacancy_slots::Interval;
 
-use super::{Bookable, diary::Diary, soon};
+use super::{Bookable, Frozen, diary::Diary, soon};
 
 /// The key that it accepts.
 pub(crate) const KEY: &str = "cal_live_swordfish";
@@ -51,8 +51,10 @@ struct Refusal {
     retry_after: Option<u64>,
 }
 
-/// Runs until it is dropped.
+/// Runs until it is dropped. While it lives, paused time is [frozen](Frozen): no time-out is over
+/// because a machine is slow.
 pub(crate) struct FakeCalcom {
+    _frozen: Frozen,
     address: SocketAddr,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
@@ -108,6 +110,7 @@ impl FakeCalcom {
                 .expect("it runs until it is dropped");
         });
         Self {
+            _frozen: Frozen::new(),
             address,
             shared,
             server,
