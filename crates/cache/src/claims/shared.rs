@@ -75,7 +75,7 @@ impl SharedClaims {
         tenant: &Arc<str>,
         request: &ClaimRequest,
     ) -> Result<Claim, ClaimError> {
-        type Reply = (String, Option<u64>, Option<u64>);
+        type Reply = (String, usize, u64);
         let ClaimRequest {
             id,
             owner,
@@ -107,29 +107,29 @@ impl SharedClaims {
             }
         };
         let asked = Instant::now();
-        let (outcome, first, second): Reply = self.run(&self.claim, fill).await?;
+        let (outcome, place, left): Reply = self.run(&self.claim, fill).await?;
         let scope = || -> Result<Scope, ClaimsUnavailable> {
-            let place = first.and_then(|place| usize::try_from(place).ok());
-            let scope = place.and_then(|place| places.scopes.get(place.checked_sub(1)?));
+            let scope = place.checked_sub(1).and_then(|at| places.scopes.get(at));
             let scope = scope.ok_or(StoreError::NotUnderstood)?;
             Ok(Scope::clone(scope))
         };
-        match (&*outcome, first) {
-            ("claimed", Some(left)) => Ok(Claim {
+        let left = Duration::from_millis(left);
+        match &*outcome {
+            "claimed" => Ok(Claim {
                 tenant: Arc::clone(tenant),
                 owner: Arc::clone(owner),
                 id: Arc::clone(id),
                 parts: parts.as_slice().into(),
                 note: Arc::clone(note),
-                until: asked + Duration::from_millis(left),
+                until: asked + left,
             }),
-            ("taken", _) => Err(ClaimError::Taken {
+            "taken" => Err(ClaimError::Taken {
                 scope: scope()?,
-                over_in: Duration::from_millis(second.unwrap_or_default()),
+                over_in: left,
             }),
-            ("full", _) => Err(ClaimError::Full { scope: scope()? }),
-            ("many", _) => Err(ClaimError::TooMany),
-            ("used", _) => Err(ClaimError::Used),
+            "full" => Err(ClaimError::Full { scope: scope()? }),
+            "many" => Err(ClaimError::TooMany),
+            "used" => Err(ClaimError::Used),
             _ => Err(ClaimsUnavailable::from(StoreError::NotUnderstood).into()),
         }
     }
@@ -147,13 +147,13 @@ impl SharedClaims {
             call.arg(milliseconds(lasts)).arg(&places.of_parts);
         };
         let asked = Instant::now();
-        let (outcome, left): (String, Option<u64>) = self.run(&self.extend, fill).await?;
-        match (&*outcome, left) {
-            ("extended", Some(left)) => Ok(Claim {
+        let (outcome, left): (String, u64) = self.run(&self.extend, fill).await?;
+        match &*outcome {
+            "extended" => Ok(Claim {
                 until: asked + Duration::from_millis(left),
                 ..claim.clone()
             }),
-            ("over", _) => Err(ExtendClaimError::Over),
+            "over" => Err(ExtendClaimError::Over),
             _ => Err(ClaimsUnavailable::from(StoreError::NotUnderstood).into()),
         }
     }

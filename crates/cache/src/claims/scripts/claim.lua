@@ -1,9 +1,10 @@
 -- KEYS[1] the owner's claims, KEYS[2] the mark that the id was released, KEYS[3..] the scopes
 -- ARGV[1] the owner, ARGV[2] the id, ARGV[3] milliseconds, ARGV[4] the most claims, ARGV[5] the record,
 -- ARGV[6..] six per part: place among the scopes, from, to, places it takes, company, places there are
+-- Gives what became of it, the place of the scope that is in the way, and milliseconds.
 local owner, id, most, record = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5]
 if redis.call('EXISTS', KEYS[2]) == 1 then
-  return { 'used' }
+  return { 'used', 0, 0 }
 end
 local till = now + ARGV[3]
 local own = alive(KEYS[1])
@@ -11,14 +12,14 @@ local known = false
 for _, claim in ipairs(own) do
   if claim[1] == id then
     if after(claim[2]) ~= record then
-      return { 'used' }
+      return { 'used', 0, 0 }
     end
     known = true
     till = ends(claim[2])
   end
 end
 if not known and #own >= most then
-  return { 'many' }
+  return { 'many', 0, 0 }
 end
 local scopes = {}
 for place = 1, #KEYS - 2 do
@@ -38,7 +39,7 @@ for at = 6, #ARGV, 6 do
   local takes, company, places = tonumber(ARGV[at + 3]), ARGV[at + 4], tonumber(ARGV[at + 5])
   local taken, over, company_over = false, now, now
   if #scopes[place] >= most then
-    return { 'full', place }
+    return { 'full', place, 0 }
   end
   for _, other in ipairs(scopes[place]) do
     local whose, t, f, u, other_takes, other_company = unpack(other)
@@ -69,4 +70,4 @@ for at = 6, #ARGV, 6 do
   redis.call('HSET', key, part .. ':' .. owner .. ':' .. id, text(till) .. ':' .. what .. ':' .. record)
   keep(key, till)
 end
-return { 'claimed', text(till - now) }
+return { 'claimed', 0, text(till - now) }

@@ -3,7 +3,7 @@
 local owner, id = ARGV[1], ARGV[2]
 local own = redis.call('HGET', KEYS[1], id)
 if not own or ends(own) <= now then
-  return { 'over' }
+  return { 'over', 0 }
 end
 local till = math.max(ends(own), now + ARGV[3])
 local parts = {}
@@ -12,7 +12,7 @@ for at = 4, #ARGV do
   local value = redis.call('HGET', key, field)
   -- Evicted: others may have claimed it since.
   if not value then
-    return { 'over' }
+    return { 'over', 0 }
   end
   parts[#parts + 1] = { key, field, value }
 end
