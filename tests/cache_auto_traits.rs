@@ -3,9 +3,10 @@
 use std::{error::Error, time::Duration};
 
 use vacancy::cache::{
-    Admission, Answer, Builder, Cache, Cover, Follower, Hold, InvalidToken, Landing,
-    Level2Statistics, Load, Look, Nearest, Retry, Scope, Source, Span, Statistics, Ticket, Token,
-    Turn, Unconfirmed,
+    Admission, Answer, Builder, Cache, Claim, ClaimError, ClaimRequest, Claims, ClaimsUnavailable,
+    Cover, ExtendClaimError, Follower, Hold, InvalidClaim, InvalidToken, Landing, Level2Statistics,
+    Load, Look, Nearest, Retry, Scope, Share, Source, Span, Statistics, Ticket, Token, Turn,
+    Unconfirmed,
 };
 
 fn crosses_threads<T: Send + Sync + 'static>() {}
@@ -28,6 +29,7 @@ fn handles_answers_and_turns_are_send_and_sync() {
     crosses_threads::<Load<u32, u32, String>>();
     crosses_threads::<Look<u32, u32, String>>();
     crosses_threads::<(Admission, Hold, Token, Nearest)>();
+    crosses_threads::<(Claims, Claim, ClaimRequest, Share)>();
     crosses_threads::<(Scope, Span, Cover, Source, Statistics, Level2Statistics)>();
 }
 
@@ -36,6 +38,10 @@ fn errors_can_be_boxed_kept_and_given_to_several_readers() {
     fn error<T: Error + Clone + Send + Sync + 'static>() {}
     error::<Unconfirmed>();
     error::<InvalidToken>();
+    error::<ClaimError>();
+    error::<ClaimsUnavailable>();
+    error::<ExtendClaimError>();
+    error::<InvalidClaim>();
     #[cfg(feature = "redis")]
     error::<vacancy::cache::InvalidUrl>();
 }
@@ -52,7 +58,15 @@ fn futures_of_a_handle_can_be_spawned() {
         spawnable(handle().confirmed("tenant", None));
         spawnable(handle().hold(covers, Duration::ZERO));
     }
-    let _ = all;
+    fn claims(claims: &'static Claims, request: &'static ClaimRequest, claim: &'static Claim) {
+        spawnable(claims.claim(request));
+        spawnable(claims.extend(claim, Duration::ZERO));
+        spawnable(claims.release(claim));
+        spawnable(claims.find("tenant", "owner", "id"));
+        spawnable(claims.of("tenant", "owner"));
+        spawnable(claims.list(&[]));
+    }
+    let _ = (all, claims);
 }
 
 #[test]

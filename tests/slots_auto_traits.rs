@@ -8,11 +8,12 @@ use vacancy::{
     slots::{
         Appointment, AppointmentBooked, AppointmentCancelled, AppointmentId,
         AppointmentRescheduled, BranchId, Buffers, DayAnswer, DayKey, Directory, EventTypeId,
-        EventTypeRules, Interval, InvalidAppointment, InvalidId, InvalidInterval, InvalidKey,
-        InvalidateSlotsCache, LocalDay, MissingEventType, NoDirectory, OpenError, OpenSlots,
-        QueryError, ResourceId, Revision, Slot, SlotSource, SlotsCache, SlotsCacheBuilder,
-        SlotsHold, SlotsKey, SlotsQuery, SlotsRequest, SourceError, SourceTimedOut,
-        StaticDirectory, Target, TenantId,
+        EventTypeRules, ExtendError, Interval, InvalidAppointment, InvalidId, InvalidInterval,
+        InvalidKey, InvalidateSlotsCache, LocalDay, MissingEventType, NoDirectory, OpenError,
+        OpenSlots, OwnerId, QueryError, ReleaseError, Reservation, ReservationId,
+        ReservationRequest, Reservations, ReserveError, ResourceId, Revision, Slot, SlotSource,
+        SlotsCache, SlotsCacheBuilder, SlotsHold, SlotsKey, SlotsQuery, SlotsRequest, SourceError,
+        SourceTimedOut, StaticDirectory, Target, TenantId,
     },
 };
 
@@ -26,6 +27,7 @@ fn handles_can_be_shared_by_all_threads() {
     fn handle<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
     handle::<SlotsCache>();
     handle::<InvalidateSlotsCache>();
+    handle::<Reservations>();
     anywhere::<SlotsHold>();
     shown::<SlotsHold>();
     anywhere::<SlotsCacheBuilder>();
@@ -60,7 +62,23 @@ fn futures_can_be_spawned() {
         drop(sendable(source.slots(&request)));
         spawnable(async move { source.slots(&request).await });
     }
-    let _ = (opens, opens_at_least, confirms, holds);
+    fn reserves(reservations: Reservations, request: ReservationRequest) {
+        drop(sendable(reservations.reserve(&request)));
+        spawnable(async move { reservations.reserve(&request).await });
+    }
+    fn releases(reservations: Reservations, of: Reservation, booking: Appointment) {
+        let Reservation {
+            tenant, owner, id, ..
+        } = of;
+        drop(sendable(reservations.release(&tenant, &owner, &id)));
+        drop(sendable(reservations.of(&tenant, &owner)));
+        drop(sendable(reservations.blocking(&booking, Some(&owner))));
+        spawnable(async move {
+            let lasts = std::time::Duration::ZERO;
+            reservations.extend(&tenant, &owner, &id, lasts).await
+        });
+    }
+    let _ = (opens, opens_at_least, confirms, holds, reserves, releases);
     let _ = loads::<Box<Nowhere>>;
 }
 
@@ -88,6 +106,9 @@ fn errors_can_be_boxed_kept_and_given_to_several_readers() {
     error::<QueryError>();
     error::<SourceError>();
     error::<SourceTimedOut>();
+    error::<ReserveError>();
+    error::<ExtendError>();
+    error::<ReleaseError>();
     error::<InvalidId>();
     error::<InvalidInterval>();
     error::<InvalidAppointment>();
@@ -116,6 +137,10 @@ fn values_can_be_kept_anywhere_and_are_safe_to_unwind_over() {
     value::<LocalDay>();
     value::<MissingEventType>();
     value::<OpenSlots>();
+    value::<OwnerId>();
+    value::<Reservation>();
+    value::<ReservationId>();
+    value::<ReservationRequest>();
     value::<ResourceId>();
     value::<Revision>();
     value::<Slot>();

@@ -196,3 +196,77 @@ mod written {
         })
     }
 }
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use std::{num::NonZeroU32, time::Duration};
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        appointment::Buffers, interval::Interval, occupied::Occupied, reservations::Ends,
+        slot::Seats,
+    };
+
+    fn ten() -> Interval {
+        "2025-10-15T10:00:00Z/2025-10-15T10:30:00.25Z"
+            .parse()
+            .unwrap()
+    }
+
+    fn day() -> DaySlots {
+        let seats = Seats {
+            remaining: 2,
+            total: 3,
+        };
+        let occupied = Occupied {
+            intervals: vec![ten()],
+            resources: [42.into()].into(),
+            event_type: Some(123.into()),
+            buffers: Some(Buffers::new(Duration::ZERO, Duration::from_secs(600))),
+            seats: NonZeroU32::MIN,
+        };
+        let lasts = Duration::from_millis(1500);
+        let reserved = Reserved {
+            owner: "ann".parse().unwrap(),
+            occupied,
+            ends: Ends::At(Instant::now(), lasts),
+        };
+        DaySlots {
+            slots: vec![Slot::new(ten()).resource(42).seats(seats)],
+            reserved: vec![reserved],
+        }
+    }
+
+    #[test]
+    fn a_day_is_read_as_it_was_written() {
+        let mut day = day();
+        let read: DaySlots = postcard::from_bytes(&postcard::to_stdvec(&day).unwrap()).unwrap();
+        // How long it lasts is counted from the load by whoever reads it.
+        day.reserved[0].ends = Ends::AfterLoad(Duration::from_millis(1500));
+        assert_eq!(read, day);
+    }
+
+    /// The first form was a list of slots alone.
+    #[test]
+    fn bytes_of_the_former_form_are_no_day_and_a_former_reader_finds_none_in_ours() {
+        type Instant = (i64, u32);
+        type Former = Vec<(Instant, Instant, Vec<String>, Option<(u32, u32)>)>;
+        let slot = (
+            (1_760_522_400, 0),
+            (1_760_524_200, 0),
+            vec!["42".to_owned()],
+            None,
+        );
+        for slots in [0, 1, 2, 200] {
+            let former: Former = vec![slot.clone(); slots];
+            let bytes = postcard::to_stdvec(&former).unwrap();
+            assert!(postcard::from_bytes::<DaySlots>(&bytes).is_err(), "{slots}");
+        }
+        let ours = postcard::to_stdvec(&day()).unwrap();
+        assert!(postcard::from_bytes::<Former>(&ours).is_err());
+        let ours = postcard::to_stdvec(&DaySlots::default()).unwrap();
+        assert!(postcard::from_bytes::<Former>(&ours).is_err());
+    }
+}
