@@ -5,13 +5,16 @@ use std::num::NonZeroU32;
 use chrono::{DateTime, Utc};
 use vacancy_slots::{Appointment, AppointmentId, Interval, ResourceId, Revision, TenantId};
 
-use crate::{operation::OperationKey, unbookable::Unbookable};
+use crate::{claim::claims, operation::OperationKey, unbookable::Unbookable};
 
 /// The longest id that can be booked, in bytes: the database keeps several in one index entry.
 pub const MAX_BOOKED_ID_BYTES: usize = 256;
 
 /// The most rows that one appointment may occupy: intervals by resources by seats.
 pub const MAX_OCCUPIED_ROWS: usize = 4096;
+
+/// The most intervals that may meet, with their buffers, where the slot is shared: together they name the session.
+pub const MAX_SHARED_RUN: usize = 24;
 
 /// An appointment as it is to be booked, or as it is to be after a move.
 ///
@@ -114,10 +117,15 @@ impl Booking {
         for interval in whole {
             appointment = appointment.occurrence(interval.ok_or(Unbookable::OutOfRange)?);
         }
-        Ok(Self {
+        let checked = Self {
             appointment,
             ..self.clone()
-        })
+        };
+        let runs = claims(&checked);
+        if shared && runs.iter().any(|claim| claim.intervals > MAX_SHARED_RUN) {
+            return Err(Unbookable::TooMuch);
+        }
+        Ok(checked)
     }
 
     /// What makes a repetition of it the same request.

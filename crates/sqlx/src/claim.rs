@@ -5,7 +5,7 @@
 //! the rule by which the cache offers slots. What only touches does not overlap.
 
 use chrono::{DateTime, Utc};
-use vacancy_slots::{Appointment, Buffers};
+use vacancy_slots::{Appointment, Buffers, Interval};
 
 use crate::booking::Booking;
 
@@ -15,16 +15,44 @@ pub(crate) struct Claim {
     pub(crate) from: DateTime<Utc>,
     pub(crate) to: DateTime<Utc>,
     pub(crate) session: String,
+    /// How many of the appointment's intervals are in it.
+    pub(crate) intervals: usize,
 }
 
-/// What the booking blocks, of each of its resources alike.
+/// What the booking blocks, of each of its resources alike. They do not touch each other: intervals whose
+/// blocked times meet are one claim, so that an appointment is not in its own way.
 pub(crate) fn claims(booking: &Booking) -> Vec<Claim> {
     let appointment = &booking.appointment;
     let event_type = appointment.event_type.as_ref();
-    match event_type.filter(|_| booking.capacity.get() > 1) {
-        Some(event_type) => shared(appointment, event_type.as_str()),
-        None => exclusive(appointment),
+    let event_type = event_type.filter(|_| booking.capacity.get() > 1);
+    let mut claims: Vec<Claim> = Vec::new();
+    for (interval, from, to) in blocked(appointment) {
+        let joins = claims.last().is_some_and(|last| from <= last.to);
+        if !joins {
+            let session = match event_type {
+                // With its length, so that no event type and time read like another.
+                Some(event_type) => format!("seats {}:{event_type}", event_type.as_str().len()),
+                None => format!("one {} {}", from.timestamp_micros(), appointment.id),
+            };
+            claims.push(Claim {
+                from,
+                to,
+                session,
+                intervals: 0,
+            });
+        }
+        let Some(last) = claims.last_mut() else {
+            continue;
+        };
+        last.to = last.to.max(to);
+        last.intervals += 1;
+        if event_type.is_some() {
+            let (start, end) = (interval.start(), interval.end());
+            let (start, end) = (start.timestamp_micros(), end.timestamp_micros());
+            last.session += &format!(" {start}-{end}");
+        }
     }
+    claims
 }
 
 /// How many seats it takes of each session.
@@ -35,51 +63,19 @@ pub(crate) fn seats(booking: &Booking) -> u32 {
     }
 }
 
-/// Sessions of its own. Where the buffers of two of its intervals meet, they are one: an appointment is not in
-/// its own way.
-fn exclusive(appointment: &Appointment) -> Vec<Claim> {
-    let mut claims: Vec<Claim> = Vec::new();
-    for (from, to) in blocked(appointment) {
-        match claims.last_mut() {
-            Some(last) if from <= last.to => last.to = last.to.max(to),
-            _ => claims.push(Claim {
-                from,
-                to,
-                session: format!("one {} {}", from.timestamp_micros(), appointment.id),
-            }),
-        }
-    }
-    claims
-}
-
-/// The session of its event type at each of its intervals.
-fn shared(appointment: &Appointment, event_type: &str) -> Vec<Claim> {
-    let intervals = appointment.intervals().iter();
-    let claim = |(interval, (from, to)): (&vacancy_slots::Interval, _)| {
-        let (start, end) = (interval.start(), interval.end());
-        let (start, end) = (start.timestamp_micros(), end.timestamp_micros());
-        Claim {
-            from,
-            to,
-            session: format!("seats {start} {end} {event_type}"),
-        }
-    };
-    intervals.zip(blocked(appointment)).map(claim).collect()
-}
-
-fn blocked(appointment: &Appointment) -> impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)> {
+fn blocked(
+    appointment: &Appointment,
+) -> impl Iterator<Item = (Interval, DateTime<Utc>, DateTime<Utc>)> {
     let buffers = appointment.buffers.unwrap_or(Buffers::NONE);
     appointment.intervals().iter().map(move |interval| {
         let blocked = interval.widened(buffers.before(), buffers.after());
-        (blocked.start(), blocked.end())
+        (*interval, blocked.start(), blocked.end())
     })
 }
 
 #[cfg(test)]
 mod tests {
     use std::{num::NonZeroU32, time::Duration};
-
-    use vacancy_slots::Interval;
 
     use super::*;
 
@@ -113,13 +109,18 @@ mod tests {
     }
 
     #[test]
-    fn each_interval_with_seats_is_a_session_that_others_can_join() {
+    fn intervals_that_do_not_meet_are_sessions_that_others_can_join() {
         let ten = NonZeroU32::new(10).unwrap();
         let of_series = claims(&Booking::new(series()).capacity(ten));
-        assert_eq!(bounds(&of_series), [(50, 100), (95, 130), (190, 220)]);
-        let mut other = series().moved_to(minutes(105, 120));
+        assert_eq!(bounds(&of_series), [(50, 130), (190, 220)]);
+        let mut other = series().moved_to(minutes(200, 210));
         other.id = 2.into();
         let of_other = claims(&Booking::new(other).capacity(ten));
-        assert_eq!(of_other[0].session, of_series[1].session);
+        assert_eq!(of_other[0], of_series[1]);
+        let same = claims(&Booking::new(series()).capacity(ten));
+        assert_eq!(same, of_series);
+        let of_part = series().moved_to(minutes(60, 90));
+        let of_part = claims(&Booking::new(of_part).capacity(ten));
+        assert_ne!(of_part[0].session, of_series[0].session);
     }
 }

@@ -1,6 +1,6 @@
 //! The overlap check inside the transaction.
 
-use std::{fmt, time::Duration};
+use std::{fmt, panic::resume_unwind, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Pool, Transaction};
@@ -38,8 +38,8 @@ const CANCELLED: &str = "cancelled";
 /// part of the resource. A booking gets all of its resources or none.
 ///
 /// With a [capacity](Booking::capacity) above one, appointments of the same event type at exactly the same time
-/// share a session and take a numbered seat each; others are excluded as before. Back-to-back occurrences of one
-/// series whose buffers meet are sessions that would exclude each other: only the series itself can have both.
+/// share a session and take a numbered seat each; others are excluded as before. Occurrences of a series whose
+/// buffers meet are one session, which only the same occurrences share.
 ///
 /// # Isolation
 ///
@@ -159,8 +159,16 @@ impl<DB: Dialect> BookingGuard<DB> {
     ///
     /// [`BookError::Busy`] or [`BookError::Database`].
     pub async fn begin(&self) -> Result<Transaction<'static, DB>, BookError> {
-        let begun = DB::begin(&self.pool, self.lock_time_out).await;
-        begun.map_err(failed::<DB>)
+        let (pool, lock_time_out) = (self.pool.clone(), self.lock_time_out);
+        // In a task that goes on when this future is dropped: a dropped `Pool::begin` may leave the connection in
+        // a transaction that nobody knows of, and in SQLite with it the lock that every other writer waits for.
+        // It ends with the time-outs of pool and database.
+        let begun = tokio::spawn(async move { DB::begin(&pool, lock_time_out).await });
+        match begun.await {
+            Ok(begun) => begun.map_err(failed::<DB>),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => Err(BookError::Database(sqlx::Error::WorkerCrashed)),
+        }
     }
 
     /// Books an appointment in the caller's transaction.

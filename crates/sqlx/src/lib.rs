@@ -86,7 +86,7 @@ mod book_error;
 mod write_error;
 
 pub use book_error::BookError;
-pub use booking::{Booking, Cancellation, MAX_BOOKED_ID_BYTES, MAX_OCCUPIED_ROWS};
+pub use booking::{Booking, Cancellation, MAX_BOOKED_ID_BYTES, MAX_OCCUPIED_ROWS, MAX_SHARED_RUN};
 pub use change::Change;
 pub use dialect::Dialect;
 pub use guard::BookingGuard;

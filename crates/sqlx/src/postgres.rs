@@ -34,7 +34,6 @@ const SCHEMA: &str = "
             tenant WITH =,
             resource WITH =,
             session WITH <>,
-            appointment WITH <>,
             tstzrange(blocked_from, blocked_to, '[)') WITH &&
         )
     );

@@ -1,6 +1,6 @@
 //! Why an appointment cannot be booked whatever is free.
 
-use crate::booking::{MAX_BOOKED_ID_BYTES, MAX_OCCUPIED_ROWS};
+use crate::booking::{MAX_BOOKED_ID_BYTES, MAX_OCCUPIED_ROWS, MAX_SHARED_RUN};
 
 /// What is wrong with an appointment that is to be booked. Asking again will not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,11 @@ pub enum Unbookable {
     /// It starts before the year 1 or ends after the year 9999, with its buffers.
     #[error("the appointment lies outside of the years 1 to 9999")]
     OutOfRange,
-    /// Its intervals, resources and seats are too many together. Book them apart.
-    #[error("the appointment occupies more than {MAX_OCCUPIED_ROWS} rows")]
+    /// Its intervals, resources and seats are too many together, or more than [`MAX_SHARED_RUN`] intervals of a
+    /// shared slot follow each other closely. Book them apart.
+    #[error(
+        "the appointment occupies more than {MAX_OCCUPIED_ROWS} rows, or shares more than \
+         {MAX_SHARED_RUN} intervals in a row"
+    )]
     TooMuch,
 }
