@@ -26,9 +26,10 @@ const GATE: &str = "
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_at_commit();
 ";
 
-/// Who stands before the gate.
-const WAITING: &str = "SELECT pid::text FROM pg_locks \
-                       WHERE locktype = 'advisory' AND mode = 'ShareLock' AND NOT granted";
+/// Who stands before the gate. The lock table is the server's, and other tests have databases there.
+const WAITING: &str = "SELECT pid::text FROM pg_locks JOIN pg_database ON database = pg_database.oid \
+                       WHERE datname = current_database() AND locktype = 'advisory' \
+                       AND mode = 'ShareLock' AND NOT granted";
 
 /// A booking whose COMMIT has reached the database and waits there.
 struct Committing {
@@ -96,9 +97,8 @@ async fn a_commit_whose_answer_is_lost_is_found_and_dispatched() {
 #[tokio::test]
 async fn a_commit_that_failed_is_an_error_without_an_event() {
     let at = committing(Some(WhenUnconfirmed::Refuse), LONG).await;
-    let end = "SELECT pg_terminate_backend(pid)::text FROM pg_locks \
-               WHERE locktype = 'advisory' AND mode = 'ShareLock' AND NOT granted";
-    assert_eq!(Postgres::texts(&at.server.pool, end).await, ["true"]);
+    let end = format!("SELECT pg_terminate_backend(pid::int)::text FROM ({WAITING}) AS waiting");
+    assert_eq!(Postgres::texts(&at.server.pool, &end).await, ["true"]);
     let failed = soon(at.request).await.expect("it ended");
     assert!(matches!(failed, Err(WriteError::Refused(_))), "{failed:?}");
     assert!(at.server.booked().await.is_empty() && at.salon.heard().is_empty());
