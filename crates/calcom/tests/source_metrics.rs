@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use fake_calcom::{Bookable, FakeCalcom, days, failure, read};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::time::advance;
+use vacancy_calcom::CalcomLimit;
 use vacancy_slots::SlotsQuery;
 
 fn wednesday() -> SlotsQuery {
@@ -96,4 +97,33 @@ async fn each_call_and_each_attempt_is_counted_by_its_outcome() {
         ("calcom_limiter_refusals_total", 1),
     ]);
     assert_eq!(seen(&metrics), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_is_gone_is_not_open() {
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let calcom = FakeCalcom::start().await;
+    let source = calcom.builder().retries(0);
+    let source = source.breaker_failures(NonZeroU32::MIN).build();
+    let source = source.expect("settings that can be used");
+    calcom.answers(500, &[], "");
+    failure(&source, &wednesday()).await;
+    assert_eq!(seen(&metrics)["calcom_breakers_open"], 1.0);
+    drop(source);
+    assert_eq!(seen(&metrics), counts([("calcom_breakers_open", -1)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_waited_for_a_turn_is_measured() {
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let limit = CalcomLimit::per_minute(const { NonZeroU32::new(4).unwrap() });
+    limit.turn(Duration::ZERO).await.expect("the first turn");
+    assert_eq!(seen(&metrics), counts([]));
+    let minute = Duration::from_secs(60);
+    limit.turn(minute).await.expect("a turn within a minute");
+    assert_eq!(seen(&metrics), counts([("calcom_limiter_wait_seconds", 1)]));
 }
