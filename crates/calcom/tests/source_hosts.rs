@@ -131,10 +131,12 @@ async fn an_event_type_that_is_named_twice_is_asked_once() {
 #[tokio::test(start_paused = true)]
 async fn what_anybody_may_serve_stays_apart_from_what_somebody_serves() {
     let calcom = salon().await;
+    calcom.offer(1009, Bookable::new(60).hours(10 * 60, 11 * 60));
     let mixed = |_: &SlotsRequest| {
         vec![
             CalcomEventType::id(1007).resource(7),
-            CalcomEventType::id(1008),
+            CalcomEventType::id(1009),
+            CalcomEventType::id(1008).resource(8),
         ]
     };
     let slots = read(&mapped(&calcom, mixed), &wednesday()).await.unwrap();
@@ -142,4 +144,6 @@ async fn what_anybody_may_serve_stays_apart_from_what_somebody_serves() {
         starts(&slots),
         ["15T09:00", "15T10:00", "15T10:00", "15T11:00"]
     );
+    assert_eq!(slots[1].resources, [7.into(), 8.into()]);
+    assert_eq!(slots[2].resources, []);
 }
