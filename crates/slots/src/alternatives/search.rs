@@ -86,7 +86,7 @@ impl<'a> Search<'a> {
     }
 
     pub(super) async fn run(mut self, calls: &Calls, deadline: Instant) -> Alternatives {
-        let mut kept = 0;
+        let mut looks = 0;
         loop {
             let candidates = self.candidates();
             let undecided = self.undecided(&candidates);
@@ -95,12 +95,16 @@ impl<'a> Search<'a> {
             if batch.is_empty() {
                 return self.conclude(&candidates, &undecided);
             }
-            // What is kept costs nothing: first of the wanted resources alone, which is often enough.
-            if kept < self.questions.len() {
-                let all = self.questions.len();
-                let until = if kept == 0 { 1 } else { all };
-                (kept..until).for_each(|question| self.look(question));
-                kept = until;
+            // What is kept costs no call, but time: first what is near of the wanted resources, which is
+            // often enough.
+            if looks == 0 {
+                let near = |day: &&LocalDay| self.time.is_by_week_after(**day);
+                self.look(0, self.days.iter().take_while(near).count());
+                looks = 1;
+            } else if looks == 1 {
+                let all = 0..self.questions.len();
+                all.for_each(|question| self.look(question, self.days.len()));
+                looks = 2;
             } else if batch[0] == 0 {
                 // Nor may the others be needed once the first is answered.
                 self.ask(&[0], calls, deadline).await;
@@ -110,14 +114,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Takes what is kept.
-    fn look(&mut self, question: usize) {
+    /// Takes what is kept of the first so many days.
+    fn look(&mut self, question: usize, days: usize) {
         let Some(first) = self.days.first() else {
             return;
         };
         let key = DayKey::new(&self.questions[question].query, first.date());
-        for day in 0..self.days.len() {
-            if let Some(answer) = self.slots.days.get(&key.on(self.days[day].date())) {
+        for day in 0..days {
+            if self.questions[question].days[day].is_none()
+                && let Some(answer) = self.slots.days.get(&key.on(self.days[day].date()))
+            {
                 self.learn(question, day, answer);
             }
         }

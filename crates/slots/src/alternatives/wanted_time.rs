@@ -38,6 +38,11 @@ impl WantedTime {
         at(day, self.time)
     }
 
+    /// Whether a day is no later than the week after.
+    pub(super) fn is_by_week_after(&self, day: LocalDay) -> bool {
+        day.date() < self.week.1
+    }
+
     /// Whether a day is in the week after.
     pub(super) fn is_week_after(&self, day: LocalDay) -> bool {
         (self.week.0..self.week.1).contains(&day.date())
