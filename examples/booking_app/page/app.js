@@ -398,7 +398,7 @@ function drawCard(card, booking) {
   const moving = state.moving === booking.id;
   write(whenPart, `${time(booking.start)}–${time(booking.end)}`);
   write(name, booking.name);
-  write(what, `${serviceName(booking.event_type)}, ${hostName(booking.host)}`);
+  write(what, serviceName(booking.event_type) + (state.host ? "" : `, ${hostName(booking.host)}`));
   mark(card, "moving", moving && "");
   const [moveButton, cancelButton] = actions.children;
   const whose = `${booking.name}, ${when(booking.start)}`;
@@ -603,7 +603,14 @@ function showTopology(rows) {
   for (const { listener, kind, policy } of rows) {
     // Those of the page only tell it what it shows.
     if (!listener || listener.startsWith("page.") || state.lanes.has(listener)) continue;
-    makeLane(listener, policy?.retry ? `${kind}, tries ${policy.retry}` : kind);
+    makeLane(listener, policy?.retry ? `${kind}, tries ${policy.retry}` : kind).inline = kind === "inline";
+  }
+}
+
+// Listeners that run inside the dispatch have run when an event is told, and tell nothing themselves.
+function showInline({ id, event }) {
+  for (const [listener, { inline }] of state.lanes) {
+    if (inline) showLane({ event_id: id, event, listener, outcome: "done", attempt: 1 });
   }
 }
 
@@ -636,7 +643,7 @@ function drawChip({ element, attempts }, told) {
     return sign;
   });
   const attempt = told.attempt > 1 ? ` at attempt ${told.attempt}` : "";
-  const ended = ["done", "dead", "skipped"].includes(told.outcome);
+  const ended = ["done", "dead", "skipped"].includes(told.outcome) && "took_us" in told;
   element.replaceChildren(
     make("span", "", told.event.split(".").pop()),
     ...marks,
@@ -677,6 +684,7 @@ function showDay({ day: name, host, event_type: service, state: is }) {
 }
 
 const REACTIONS = {
+  dispatched: showInline,
   lane: showLane,
   day: showDay,
   counts: showCounts,
