@@ -57,7 +57,11 @@ pub(crate) const REDIS: Program = Program {
 };
 
 /// All that the tests of the workspace need.
-pub(crate) const ALL: &[Program] = &[REDIS, Program::new(&["varnishd"], &["varnish"])];
+pub(crate) const ALL: &[Program] = &[
+    REDIS,
+    Program::new(&["varnishd"], &["varnish"]),
+    Program::new(&["chromium", "google-chrome"], &["chromium"]),
+];
 
 /// Where systems put servers that not everybody's search path has.
 const SERVER_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"];
