@@ -14,7 +14,9 @@ use vacancy_cache::{
 };
 
 use self::claimed::{event_type_scope, resource_scope, span_of};
-pub(crate) use self::reserved::{Ends, Offer, Reserved};
+#[cfg(feature = "redis")]
+pub(crate) use self::reserved::Ends;
+pub(crate) use self::reserved::{Offer, Reserved};
 pub use self::{request::ReservationRequest, reservation::Reservation};
 use crate::{
     appointment::{Appointment, Buffers},

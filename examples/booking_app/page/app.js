@@ -490,7 +490,7 @@ function openTold(title, lines, alternatives, act) {
   at("told-lines").replaceChildren(...lines.map((line) => make("p", "", line)));
   at("alternatives").replaceChildren(...alternatives.map((alternative) => {
     const choice = button(`${when(alternative.start)} with ${hostName(alternative.host)}`, () => chooseAlternative(act, alternative));
-    choice.append(make("small", "", alternative.reason ?? ""));
+    choice.append(make("small", "", (alternative.reason ?? "").replaceAll("_", " ")));
     return item(choice);
   }));
   if (!at("told").open) at("told").showModal();
