@@ -24,12 +24,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
 fn wednesday() -> SlotsQuery {
-    let day: Interval = "2025-10-15T00:00:00Z/2025-10-16T00:00:00Z".parse().unwrap();
+    let day: Interval = "2025-10-15T00:00:00Z/2025-10-16T00:00:00Z"
+        .parse()
+        .expect("it is well formed");
     SlotsQuery::new(15, 123, day)
 }
 
 fn owner(name: &str) -> OwnerId {
-    OwnerId::try_from(name).unwrap()
+    OwnerId::try_from(name).expect("it is well formed")
 }
 
 fn ann() -> OwnerId {
@@ -57,7 +59,10 @@ fn cache(diary: &Diary) -> SlotsCache {
 }
 
 async fn open(slots: &SlotsCache, query: &SlotsQuery) -> Vec<Slot> {
-    soon(slots.open(query)).await.unwrap().into_vec()
+    soon(slots.open(query))
+        .await
+        .expect("the diary answers")
+        .into_vec()
 }
 
 async fn offers(slots: &SlotsCache, query: &SlotsQuery, interval: Interval) -> bool {
@@ -67,9 +72,11 @@ async fn offers(slots: &SlotsCache, query: &SlotsQuery, interval: Interval) -> b
 
 /// The half hour that begins so many half hours after nine.
 fn half_hour(nth: i32) -> Interval {
-    let nine: Interval = "2025-10-15T09:00:00Z/2025-10-15T09:30:00Z".parse().unwrap();
+    let nine: Interval = "2025-10-15T09:00:00Z/2025-10-15T09:30:00Z"
+        .parse()
+        .expect("it is well formed");
     let later = TimeDelta::minutes(30) * nth;
-    Interval::new(nine.start() + later, nine.end() + later).unwrap()
+    Interval::new(nine.start() + later, nine.end() + later).expect("it is well formed")
 }
 
 fn request(owner: OwnerId, interval: Interval) -> ReservationRequest {
@@ -110,7 +117,7 @@ async fn extend(
 }
 
 fn seats(seats: u32) -> NonZeroU32 {
-    NonZeroU32::new(seats).unwrap()
+    NonZeroU32::new(seats).expect("it is well formed")
 }
 
 #[tokio::test(start_paused = true)]
@@ -398,6 +405,7 @@ async fn the_buffers_of_the_directory_are_taken_where_none_are_named() {
 async fn what_others_reserved_is_in_the_way_of_a_booking_and_what_is_ones_own_is_not() {
     let (_diary, slots) = salon();
     let reserved = reserve(&slots, ann(), half_hour(3)).await;
+    let own = std::slice::from_ref(&reserved);
     let booking = |interval| {
         Appointment::new(1.into(), 15.into(), interval)
             .event_type(123)
@@ -411,19 +419,19 @@ async fn what_others_reserved_is_in_the_way_of_a_booking_and_what_is_ones_own_is
     };
     let same = booking(half_hour(3));
     assert_eq!(blocking(&same, Some(ann())).await, []);
-    assert_eq!(blocking(&same, Some(bob())).await, [reserved.clone()]);
-    assert_eq!(blocking(&same, None).await, [reserved.clone()]);
+    assert_eq!(blocking(&same, Some(bob())).await, own);
+    assert_eq!(blocking(&same, None).await, own);
     assert_eq!(blocking(&booking(half_hour(4)), None).await, []);
     let series = booking(half_hour(5)).occurrence(half_hour(3));
-    assert_eq!(blocking(&series, None).await, [reserved.clone()]);
+    assert_eq!(blocking(&series, None).await, own);
     let wide = booking(half_hour(4)).buffers(Buffers::new(MINUTE, Duration::ZERO));
-    assert_eq!(blocking(&wide, None).await, [reserved.clone()]);
+    assert_eq!(blocking(&wide, None).await, own);
     let mut other_host = booking(half_hour(3));
     other_host.resources = vec![43.into()];
     assert_eq!(blocking(&other_host, None).await, []);
     let mut somebody = booking(half_hour(3));
     somebody.resources.clear();
-    assert_eq!(blocking(&somebody, None).await, [reserved]);
+    assert_eq!(blocking(&somebody, None).await, own);
 }
 
 /// The calendar goes on offering what was booked.

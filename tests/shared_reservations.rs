@@ -28,7 +28,7 @@ async fn server() -> RedisServer {
 }
 
 fn owner(name: &str) -> OwnerId {
-    OwnerId::try_from(name).unwrap()
+    OwnerId::try_from(name).expect("it is well formed")
 }
 
 fn ann() -> OwnerId {

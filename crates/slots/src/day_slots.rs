@@ -197,7 +197,8 @@ mod written {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(test)]
+#[cfg(feature = "redis")]
 mod tests {
     use std::{num::NonZeroU32, time::Duration};
 
