@@ -317,13 +317,14 @@ impl Resolved<'_> {
                     claim,
                 )
             }
-            Move::OnlyLeft => {
-                let cancelled = AppointmentCancelled::new(before);
-                (
-                    Verdict::Fresh,
-                    vec![BookingChange::Cancelled(cancelled)],
-                    claim,
-                )
+            Move::OnlyLeft(now) => {
+                let left = match now {
+                    Some(now) => {
+                        BookingChange::Rescheduled(AppointmentRescheduled::new(before, now))
+                    }
+                    None => BookingChange::Cancelled(AppointmentCancelled::new(before)),
+                };
+                (Verdict::Fresh, vec![left], claim)
             }
             Move::Duplicate => (Verdict::Duplicate, Vec::new(), claim),
             Move::Superseded => (Verdict::Superseded, Vec::new(), claim),

@@ -146,8 +146,9 @@ pub(crate) enum Move {
     /// Both are as the delivery says.
     Fresh,
     Duplicate,
-    /// Where it went to is over by now; where it was has to be freed all the same.
-    OnlyLeft,
+    /// Where it went to is known already; where it was has to be freed all the same. With its newest state,
+    /// unless it is over by now.
+    OnlyLeft(Option<Appointment>),
     Superseded,
 }
 
@@ -266,20 +267,24 @@ impl Memory {
                 old.ended |= elsewhere && from.seat == Seat::Whole;
                 age
             };
-            let moved = match age {
-                Age::Duplicate => Move::Duplicate,
-                Age::Superseded if same => Move::Superseded,
-                Age::Superseded => match leave() {
-                    Age::Fresh => Move::OnlyLeft,
-                    Age::Duplicate => Move::Duplicate,
-                    Age::Superseded => Move::Superseded,
-                },
-                Age::Fresh => {
-                    if !same {
-                        leave();
-                    }
+            let moved = match (age, same) {
+                (Age::Duplicate, true) => Move::Duplicate,
+                (Age::Superseded, true) => Move::Superseded,
+                (Age::Fresh, true) => Move::Fresh,
+                (Age::Fresh, false) => {
+                    leave();
                     Move::Fresh
                 }
+                // Another move may have brought it to the same time, or further: nobody was told of this one.
+                (Age::Duplicate | Age::Superseded, false) => match (leave(), age) {
+                    (Age::Fresh, _) => {
+                        let newest = state.booking(&to.uid, tenant).newest.get(&to.seat);
+                        let newest = newest.filter(|newest| !newest.ended);
+                        Move::OnlyLeft(newest.map(|newest| newest.appointment.clone()))
+                    }
+                    (Age::Duplicate, _) | (_, Age::Duplicate) => Move::Duplicate,
+                    _ => Move::Superseded,
+                },
             };
             (moved, vec![from, to])
         })

@@ -112,6 +112,31 @@ async fn a_move_to_what_is_over_frees_where_it_was() {
     assert_eq!(salons.open_hours(ADA).await.len(), 10);
 }
 
+/// The second move had the same key as the first, which was taken for a copy of it: the old booking stayed.
+#[tokio::test]
+async fn a_move_to_where_the_booking_is_already_frees_where_it_was() {
+    let salons = Salons::with_a_deaf_calendar(None);
+    let moved = |from, old, sent| {
+        booking("BOOKING_RESCHEDULED", "two")
+            .hour(16)
+            .replaces(from, old)
+            .sent(sent)
+    };
+    salons.deliver(&booking("BOOKING_CREATED", "one"));
+    // It went to 16, to 10 and back to 16; the first of these comes last.
+    salons.deliver(&moved("two", 10, 180_000));
+    let (verdict, events) = salons.told(&moved("one", 14, 60_000));
+    assert_eq!(verdict, Verdict::Fresh);
+    let left = rescheduled(&events);
+    assert_eq!(
+        (left.previous.id.as_str(), left.appointment.id.as_str()),
+        ("one", "two")
+    );
+    assert_eq!(left.appointment.intervals(), [hour_of(16)]);
+    assert_eq!(salons.open_hours(ADA).await.len(), 9);
+    assert_eq!(salons.told(&moved("one", 14, 60_003)).0, Verdict::Duplicate);
+}
+
 #[tokio::test]
 async fn a_booking_that_was_moved_away_does_not_end_again() {
     let salons = Salons::new();

@@ -92,7 +92,7 @@ fn all_but(taken: Option<u32>) -> Vec<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// The calendar goes on offering everything, so that only the events tell what is taken.
     #[test]
