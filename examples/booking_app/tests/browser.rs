@@ -95,9 +95,13 @@ async fn escape_ends_a_move_and_returns_the_focus() {
 async fn a_booking_fences_its_day_alone_and_the_next_read_refills_it() {
     let visit = Visit::begin(Size::Wide).await;
     let (day, _) = visit.free_days().await;
-    let neighbour = format!(
-        "JSON.stringify(document.querySelector({}).getBoundingClientRect())",
+    let start = format!(
+        "document.querySelector({}).dataset.start",
         json!(slot(&day, 4))
+    );
+    let start: String = visit.window.read(&start).await;
+    let neighbour = format!(
+        "JSON.stringify(document.querySelector('[data-start=\"{start}\"]').getBoundingClientRect())"
     );
     let before: String = visit.window.read(&neighbour).await;
     visit.window.run(WATCH_CELLS).await;

@@ -52,6 +52,7 @@ impl Size {
 
 /// One Chromium with one page. Dropping it kills the Chromium.
 pub(crate) struct Window {
+    size: Size,
     page: Page,
     overheard: Overheard,
     events: JoinHandle<()>,
@@ -98,12 +99,18 @@ impl Window {
             .await
             .expect("the page");
         Self {
+            size,
             page,
             overheard,
             events,
             browser,
             _profile: profile,
         }
+    }
+
+    /// How many pixels wide it is.
+    pub(crate) fn width(&self) -> i64 {
+        self.size.pixels().0
     }
 
     /// Waits until `condition`, an expression, holds in the page.
