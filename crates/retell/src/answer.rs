@@ -130,6 +130,15 @@ impl Answer {
         }))
     }
 
+    /// The question goes on, and there is no call in which to ask for its answer.
+    pub(crate) fn too_slow() -> Self {
+        Self::failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_slow",
+            "I could not find that out in time.",
+        )
+    }
+
     /// The desk has panicked or was dropped: what it has done is not known.
     pub(crate) fn broken() -> Self {
         Self::failed(

@@ -24,7 +24,7 @@ use crate::{CallError, CallId, Function, OperationKey};
 /// The most operations that run at once.
 pub(crate) const MAX_RUNNING: usize = 256;
 
-/// The most operations that are remembered of one phone call.
+/// The most changes that are remembered of one phone call, and the most answers to questions.
 pub(crate) const MAX_PER_CALL: usize = 64;
 
 /// How long the answer to a question waits for a retry of it.
@@ -155,7 +155,7 @@ impl Ledger {
         state.started += 1;
         let number = state.started;
         let rounds = match &wanted.call {
-            Some(call) => state.make_room(call, self.limits)?,
+            Some(call) => state.make_room(call, wanted.function, self.limits)?,
             None => 0,
         };
         let (settle, settled) = watch::channel(None);
@@ -243,7 +243,12 @@ impl State {
     }
 
     /// Makes room for one more operation of a call; tells its rounds.
-    fn make_room(&mut self, id: &CallId, limits: Limits) -> Result<u32, CallError> {
+    fn make_room(
+        &mut self,
+        id: &CallId,
+        function: Function,
+        limits: Limits,
+    ) -> Result<u32, CallError> {
         if !self.calls.contains_key(id) {
             self.calls
                 .retain(|_, call| call.is_running() || call.used.elapsed() < limits.keep);
@@ -257,13 +262,15 @@ impl State {
             rounds: 0,
         });
         call.used = Instant::now();
-        if call.operations.len() >= MAX_PER_CALL {
-            call.operations.retain(|_, operation| {
-                operation.function.writes() || operation.settled_at.is_none()
-            });
-        }
-        match call.operations.len() {
-            MAX_PER_CALL.. => Err(CallError::TooManyChanges),
+        let alike = |operation: &&Operation| operation.function.writes() == function.writes();
+        match call.operations.values().filter(alike).count() {
+            MAX_PER_CALL.. if function.writes() => Err(CallError::TooManyChanges),
+            MAX_PER_CALL.. => {
+                call.operations.retain(|_, operation| {
+                    operation.function.writes() || operation.settled_at.is_none()
+                });
+                Ok(call.rounds)
+            }
             _ => Ok(call.rounds),
         }
     }

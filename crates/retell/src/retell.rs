@@ -39,8 +39,7 @@ use crate::{CallError, Function, SignatureError};
 /// retry waits for the operation that runs, or gets the result that it had. Other arguments are
 /// another operation. A result is remembered for [`keep`](RetellBuilder::keep) after the call's last
 /// request; of the calls beyond [`max_calls`](RetellBuilder::max_calls) the one that was silent
-/// longest is forgotten. Of one call 64 operations are remembered, and a change beyond these is
-/// refused. 256 operations run at once at most.
+/// longest is forgotten. Of one call 64 changes are remembered, and any beyond these is refused. 256 operations run at once at most.
 ///
 /// - `taken`, `not_found` and `refused` are results: a retry gets the same.
 /// - After [`DeskError::Unavailable`] a retry asks the desk again, with the same key.
@@ -119,7 +118,7 @@ impl<D: PhoneDesk> Retell<D> {
     ///
     /// Such a body tells neither function nor call. The function's name is the application's to
     /// say, by the route. The call id has to come beside the body, for instance in the query; without
-    /// it questions are answered, and changes are refused. Neither is signed: whoever has overheard a
+    /// it questions are answered if they can be in time, and changes are refused. Neither is signed: whoever has overheard a
     /// request can send its body as another function or another call within the five minutes of its
     /// signature. Where that matters, have the agent send the whole body.
     ///
@@ -226,7 +225,9 @@ impl<D: PhoneDesk> Retell<D> {
                 self.inner.ledger.delivered(&wanted, &pending);
                 Arc::unwrap_or_clone(answer)
             }
-            Err(_) => Answer::running(pending.operation),
+            Err(_) if wanted.call.is_some() => Answer::running(pending.operation),
+            // Nobody could ask for its result.
+            Err(_) => Answer::too_slow(),
         })
     }
 
