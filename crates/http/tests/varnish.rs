@@ -34,40 +34,47 @@ impl Site {
         let slots = calendar.cached();
         // Longer than the test, so that what is fresh was purged and did not grow old.
         let age = std::time::Duration::from_secs(250);
-        let policy = CachePolicy::new(slots.clone()).shared_max_age(age).addressee(addressee);
+        let policy = CachePolicy::new(slots.clone())
+            .shared_max_age(age)
+            .addressee(addressee);
         let (application, origin) = Application::serve(slots.clone(), policy).await;
         let varnish = Varnish::before(origin, purgers).await;
-        let edge = Edge::varnish("front", &varnish.url("/")).unwrap();
-        let purge = PurgeEdge::new(slots.clone(), [edge]).unwrap();
+        let edge = Edge::varnish("front", &varnish.url("/")).expect("it works");
+        let purge = PurgeEdge::new(slots.clone(), [edge]).expect("it works");
         let bus = Bus::builder()
             .subscribe(InvalidateSlotsCache::new(slots.clone()))
             .subscribe(purge)
             .build()
-            .unwrap();
+            .expect("it works");
         Self {
             calendar,
             slots,
             application,
             varnish,
             bus,
-            browser: reqwest::Client::builder().no_proxy().build().unwrap(),
+            browser: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("it works"),
         }
     }
 
     async fn ask(&self, path: &str, headers: HeaderMap) -> reqwest::Response {
         let request = self.browser.get(self.varnish.url(path)).headers(headers);
-        soon(request.send()).await.unwrap()
+        soon(request.send()).await.expect("it works")
     }
 
     async fn get(&self, path: &str) -> String {
         let response = self.ask(path, HeaderMap::new()).await;
         assert_eq!(response.status(), StatusCode::OK);
-        response.text().await.unwrap()
+        response.text().await.expect("it works")
     }
 
     async fn book(&self, appointment: &Appointment) {
         self.calendar.book(appointment);
-        let receipt = self.bus.dispatch(AppointmentBooked::new(appointment.clone()));
+        let receipt = self
+            .bus
+            .dispatch(AppointmentBooked::new(appointment.clone()));
         assert!(soon(receipt.settled()).await.all_done());
     }
 
@@ -95,7 +102,10 @@ async fn a_booking_makes_its_answers_fresh_and_leaves_the_others() {
     let first = appointment(1, "ada", "2026-11-24T14:00:00Z");
     site.book(&first).await;
     let fresh = site.get(ADA).await;
-    assert!(!fresh.contains("T14:00") && fresh.contains("T15:00"), "{fresh}");
+    assert!(
+        !fresh.contains("T14:00") && fresh.contains("T15:00"),
+        "{fresh}"
+    );
     site.get_all().await;
     assert_eq!(site.asked(), [2, 1, 1]);
 
@@ -139,7 +149,8 @@ async fn the_edge_keeps_the_keys_to_itself_and_answers_304() {
         assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
         // All of it without the application.
         assert_eq!(site.asked(), [1, 0, 0], "{addressee:?}");
-        site.book(&appointment(1, "ada", "2026-11-24T14:00:00Z")).await;
+        site.book(&appointment(1, "ada", "2026-11-24T14:00:00Z"))
+            .await;
         site.get(ADA).await;
         assert_eq!(site.asked(), [2, 0, 0], "{addressee:?}");
     }
@@ -164,7 +175,10 @@ async fn a_tenant_can_be_purged_by_hand_and_a_stranger_purges_nothing() {
     let booked = appointment(1, "ada", "2026-11-24T14:00:00Z");
     let receipt = site.bus.dispatch(AppointmentBooked::new(booked));
     let report = soon(receipt.settled()).await;
-    assert_eq!(report.outcome("http.purge"), Some(Outcome::Dead(Reason::Failed)));
+    assert_eq!(
+        report.outcome("http.purge"),
+        Some(Outcome::Dead(Reason::Failed))
+    );
     site.get_all().await;
     assert_eq!(site.asked(), [1, 1, 1]);
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use vacancy_slots::{
-    Appointment, Buffers, EventTypeRules, Interval, ResourceKind, Slot, SlotSource, SlotsCache, SlotsQuery, SlotsRequest, SourceError, StaticDirectory,
+    Appointment, Buffers, EventTypeRules, Interval, ResourceKind, Slot, SlotSource, SlotsCache,
+    SlotsQuery, SlotsRequest, SourceError, StaticDirectory,
 };
 
 /// Everybody in it is free from nine to five, UTC, by the hour.

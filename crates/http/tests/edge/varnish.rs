@@ -71,7 +71,10 @@ impl Varnish {
             }
             // Somebody took the port between our look and the server's.
             let is_port_taken = told.contains("in use") || told.contains("Could not get socket");
-            assert!(is_port_taken && tried < PORTS, "varnishd ended at once: {told}");
+            assert!(
+                is_port_taken && tried < PORTS,
+                "varnishd ended at once: {told}"
+            );
         }
     }
 
