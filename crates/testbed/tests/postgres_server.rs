@@ -10,11 +10,11 @@ use vacancy_testbed::PostgresServer;
 
 /// Whether a server answers there: PostgreSQL says no to TLS with one letter.
 fn answers(server: &PostgresServer) -> bool {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = TcpStream::connect(server.address()).expect("a server");
     let ask_for_tls = [0, 0, 0, 8, 4, 210, 22, 47];
-    stream.write_all(&ask_for_tls).unwrap();
+    stream.write_all(&ask_for_tls).expect("it listens");
     let mut letter = [0];
-    stream.read_exact(&mut letter).unwrap();
+    stream.read_exact(&mut letter).expect("an answer");
     letter == *b"N"
 }
 
