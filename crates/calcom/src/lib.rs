@@ -1,4 +1,4 @@
-//! Cal.com at the edge of a booking application: its webhooks become booking events.
+//! Cal.com at the edge of a booking application: its webhooks become booking events, its slots API a source.
 //!
 //! [`Webhooks`] checks who sent a webhook, reads it, and asks the application's [`CalcomDirectory`] whose it is.
 //! What comes of it, [`Received`], invalidates what it can affect and carries the events to dispatch.
