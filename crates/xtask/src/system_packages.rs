@@ -4,8 +4,9 @@
 //! port.
 
 use std::fmt;
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use thiserror::Error;
@@ -56,15 +57,30 @@ pub(crate) const REDIS: Program = Program {
     },
 };
 
+const POSTGRES: Program = Program {
+    names: &["initdb"],
+    packages: Packages {
+        apt_get: &["postgresql"],
+        dnf: &["postgresql-server"],
+        apk: &["postgresql"],
+        pacman: &["postgresql"],
+        brew: &["postgresql"],
+    },
+};
+
 /// All that the tests of the workspace need.
 pub(crate) const ALL: &[Program] = &[
     REDIS,
+    POSTGRES,
     Program::new(&["varnishd"], &["varnish"]),
     Program::new(&["chromium", "google-chrome"], &["chromium"]),
 ];
 
 /// Where systems put servers that not everybody's search path has.
 const SERVER_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"];
+
+/// Where Debian puts PostgreSQL, each version in a folder of its own and none on the search path.
+const POSTGRES_FOLDER: &str = "/usr/lib/postgresql";
 
 /// How one system installs packages.
 #[derive(Debug)]
@@ -230,8 +246,13 @@ impl Machine for ThisMachine<'_> {
             version.stdout(Stdio::null()).stderr(Stdio::null());
             version.status().is_ok()
         };
-        let in_folder = |folder: &&str| runs(&Path::new(folder).join(program));
-        runs(Path::new(program)) || SERVER_FOLDERS.iter().any(in_folder)
+        let versions = fs::read_dir(POSTGRES_FOLDER)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let versions = versions.map(|version| version.path().join("bin"));
+        let mut folders = SERVER_FOLDERS.iter().map(PathBuf::from).chain(versions);
+        runs(Path::new(program)) || folders.any(|folder| runs(&folder.join(program)))
     }
 
     #[cfg(unix)]
