@@ -1,5 +1,5 @@
-//! An entry as it is written in Redis: a mark, a format version, a flag, a checksum (CRC-32) of the rest, then
-//! postcard.
+//! An entry as it is written in Redis: a mark, a format version, a flag, a checksum (CRC-32) of the flag and the
+//! rest, then postcard.
 //!
 //! The tenant and the name are written with the value, so that an entry which is found under another
 //! name is not taken for that one's.
@@ -15,7 +15,7 @@ const MARK: [u8; 4] = [b'V', b'C', b'Y', 1];
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
 
-/// Where the part begins that the checksum is of: behind mark, flag and checksum.
+/// Where what follows begins: behind mark, flag and checksum.
 const CHECKED_FROM: usize = 9;
 
 /// Bytes that there may be around a value: the names, and what compression adds at worst.
@@ -81,9 +81,24 @@ pub(crate) fn write(
     } else {
         bytes.extend_from_slice(&lz4_flex::compress_prepend_size(value));
     }
-    let checksum = crc32fast::hash(&bytes[CHECKED_FROM..]);
-    bytes[CHECKED_FROM - 4..CHECKED_FROM].copy_from_slice(&checksum.to_le_bytes());
+    seal(&mut bytes);
     Ok(bytes)
+}
+
+/// Puts the checksum where it belongs, if there is such a place.
+fn seal(bytes: &mut [u8]) {
+    let Some((head, rest)) = bytes.split_at_mut_checked(CHECKED_FROM) else {
+        return;
+    };
+    let checksum = checksum(head[MARK.len()], rest);
+    head[CHECKED_FROM - 4..].copy_from_slice(&checksum.to_le_bytes());
+}
+
+fn checksum(flag: u8, rest: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[flag]);
+    hasher.update(rest);
+    hasher.finalize()
 }
 
 /// Reads an entry of this name: what is known of it, and the value.
@@ -98,8 +113,8 @@ pub(crate) fn read(
     }
     let rest = bytes.strip_prefix(&MARK).ok_or(Misfit::Unreadable)?;
     let (&flag, rest) = rest.split_first().ok_or(Misfit::Unreadable)?;
-    let (checksum, rest) = rest.split_first_chunk().ok_or(Misfit::Unreadable)?;
-    if u32::from_le_bytes(*checksum) != crc32fast::hash(rest) {
+    let (stored, rest) = rest.split_first_chunk().ok_or(Misfit::Unreadable)?;
+    if u32::from_le_bytes(*stored) != checksum(flag, rest) {
         return Err(Misfit::Unreadable);
     }
     let (head, body) =
@@ -169,6 +184,21 @@ mod tests {
             entry[place] ^= flips[1].max(1);
             prop_assert!(read(NAME, &entry, LIMIT).is_err());
             prop_assert!(read(NAME, &entry[..place], LIMIT).is_err());
+        }
+    }
+
+    /// The flag was outside of the checksum: with one bit of it wrong, what was compressed was given as it was.
+    #[test]
+    fn no_single_byte_is_spoilt_unnoticed() {
+        for value in [&[7; 10][..], &[7; 3000]] {
+            let bytes = write(NAME, &origin(), value, LIMIT).unwrap();
+            for place in 0..bytes.len() {
+                for flip in 1..=u8::MAX {
+                    let mut spoilt = bytes.clone();
+                    spoilt[place] ^= flip;
+                    assert!(read(NAME, &spoilt, LIMIT).is_err(), "byte {place}");
+                }
+            }
         }
     }
 
