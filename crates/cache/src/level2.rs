@@ -27,6 +27,8 @@ mod settings;
 mod store;
 mod stored;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(vacancy_simulation)]
 pub mod simulation;
 

@@ -83,6 +83,9 @@ pub use claims::{
 };
 pub use cover::{Cover, Scope, Span};
 pub use hold::Hold;
+#[cfg(all(feature = "redis", fuzzing))]
+#[doc(hidden)]
+pub use level2::fuzzing;
 #[cfg(all(feature = "redis", vacancy_simulation))]
 pub use level2::simulation;
 #[cfg(feature = "redis")]

@@ -86,7 +86,7 @@ pub(crate) fn write(
 }
 
 /// Puts the checksum where it belongs, if there is such a place.
-fn seal(bytes: &mut [u8]) {
+pub(super) fn seal(bytes: &mut [u8]) {
     let Some((head, rest)) = bytes.split_at_mut_checked(CHECKED_FROM) else {
         return;
     };
