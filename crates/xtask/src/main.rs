@@ -11,6 +11,7 @@ mod deny;
 mod examples;
 mod features;
 mod freshness;
+mod fuzz;
 mod model;
 mod msrv;
 mod planted;
@@ -52,6 +53,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run every fuzz target, with a nightly toolchain: `--runs 10000000`
+    Fuzz {
+        /// How often each
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
+    },
     #[command(flatten)]
     Step(Step),
 }
@@ -65,6 +72,7 @@ impl Task {
             Self::Test { arguments } => test_run::run(&workspace, &arguments).map(Some),
             Self::Freshness { arguments } => freshness::run(&workspace, &arguments).map(|()| None),
             Self::Simulate { arguments } => simulate::run(&workspace, &arguments).map(|()| None),
+            Self::Fuzz { runs } => fuzz::run(&workspace, runs).map(|()| None),
             Self::Step(step) => step.run(&workspace).map(|()| None),
         }
     }
