@@ -223,6 +223,7 @@ async fn another_tenant_has_resources_of_its_own<DB: Base>() {
     let ours = appointment(1, hour(10));
     let mut theirs = ours.clone();
     theirs.tenant = 16.into();
+    theirs.id = id(2);
     book(&guard, ours).await.expect("it is free");
     book(&guard, theirs)
         .await
