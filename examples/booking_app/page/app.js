@@ -6,7 +6,7 @@ const REREAD_EVERY_MS = 5000;
 const FENCED_SHOWN_MS = 700;
 const LONGEST_PAUSE_MS = 15000;
 
-const SOURCES = { level1: "level 1", level2: "level 2", loaded: "loaded", shared: "shared load" };
+const SOURCES = { level1: "level 1", level2: "level 2", loaded: "loaded", shared: "shared" };
 const MARKS = { started: "…", retried: "…", failed: "↻", done: "✓", dead: "✕", skipped: "–" };
 
 const state = {

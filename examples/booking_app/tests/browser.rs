@@ -107,15 +107,17 @@ async fn a_booking_fences_its_day_alone_and_the_next_read_refills_it() {
     visit.window.run(WATCH_CELLS).await;
 
     visit.book(&slot(&day, 3), "Greta").await;
-    let seen =
-        |state: &str| format!("seen.findIndex(([day, is]) => day === '{day}' && is === '{state}')");
+    // The last, as the first load of the day may be told after the watch has begun.
+    let last = |state: &str| {
+        format!("seen.findLastIndex(([day, is]) => day === '{day}' && is === '{state}')")
+    };
     visit
         .window
-        .until(&format!("{} >= 0", seen("fenced")))
+        .until(&format!("{} >= 0", last("fenced")))
         .await;
     visit
         .window
-        .until(&format!("{} > {}", seen("filled"), seen("fenced")))
+        .until(&format!("{} > {}", last("filled"), last("fenced")))
         .await;
     let others: Vec<(String, String)> = visit
         .window

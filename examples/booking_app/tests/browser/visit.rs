@@ -85,10 +85,12 @@ impl Visit {
             .read("document.documentElement.scrollWidth")
             .await;
         let width = self.window.width();
+        let spilled: Vec<String> = self.window.read(SPILLED).await;
         let origin = origin(self.salon.address());
         let heard = self.window.close().await;
         self.salon.shutdown().await;
         assert!(reaches <= width, "{reaches} pixels wide, of {width}");
+        assert_eq!(spilled, Vec::<String>::new(), "reaches out of its box");
         assert!(
             heard.requests.len() >= 6,
             "page, style, script, salon, slots, events"
@@ -108,6 +110,12 @@ impl Visit {
         assert!(unexpected.is_empty(), "{unexpected:#?}");
     }
 }
+
+/// What reaches beyond the box that it belongs to.
+const SPILLED: &str = "[...document.querySelectorAll('.day, .lane, .contender')].flatMap((box) => \
+    [...box.querySelectorAll(':not(.unseen)')] \
+      .filter((part) => part.getBoundingClientRect().right > box.getBoundingClientRect().right) \
+      .map((part) => `${part.className} ${part.textContent}`))";
 
 fn origin(address: SocketAddr) -> String {
     format!("http://{address}/")
