@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::{body::Bytes, http::HeaderMap};
 use metrics::counter;
 use sqlx::{Sqlite, Transaction};
 use tokio::sync::Semaphore;
@@ -9,36 +10,40 @@ use tracing::{error, warn};
 use vacancy::{
     dispatch::{Bus, Event},
     slots::{
-        Appointment, AppointmentBooked, AppointmentCancelled, AppointmentRescheduled, SlotsCache,
-        SlotsHold,
+        Appointment, AppointmentBooked, AppointmentCancelled, AppointmentRescheduled, BookingEvent,
+        SlotsCache, SlotsHold,
     },
 };
-use vacancy_calcom::{BookingChange, Received, StaticCalcomDirectory, Webhooks};
+use vacancy_calcom::{BookingChange, Received, Refusal, StaticCalcomDirectory, Webhooks};
 use vacancy_sqlx::{BookError, Booking, Cancellation};
 
 use crate::{
     diary::{Diary, note_customer},
     salon::Salon,
     settings::Secrets,
+    under_way::UnderWay,
     watch::Watch,
 };
 
 /// What Cal.com tells of its bookings: checked, written into the diary, and only then told to everybody, as one
 /// task that goes on when Cal.com hangs up. A handle: `clone` is cheap.
+///
+/// # Invariants
+///
+/// 1. One webhook at a time: what is found out about a booking is written in the order in which it was found
+///    out. Two at a time could write down that a booking was moved, and then that it was made.
 #[derive(Clone, Debug)]
 pub(crate) struct Calcom {
-    pub(crate) webhooks: Webhooks,
+    webhooks: Webhooks,
     salon: Arc<Salon>,
     diary: Diary,
     slots: SlotsCache,
     bus: Bus,
     watch: Watch,
-    /// One permit for each webhook under way.
-    permits: Arc<Semaphore>,
+    under_way: UnderWay,
+    /// The permit of the webhook whose turn it is.
+    turn: Arc<Semaphore>,
 }
-
-/// How many webhooks may be under way at a time. Further ones wait.
-const MOST: u32 = 64;
 
 /// What became of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +56,15 @@ pub(crate) enum Applied {
     Defective(&'static str),
 }
 
-/// Why a webhook has to be sent again.
+/// Why a webhook came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CalcomError {
     /// The application is being stopped.
     #[error("the salon is closing")]
     Closing,
+    /// It is not what Cal.com sends. Sending it again is of no use.
+    #[error("it is refused")]
+    Refused(#[from] Refusal),
     /// Nothing was written.
     #[error("the diary cannot be written")]
     Diary(#[from] BookError),
@@ -70,6 +78,7 @@ impl Calcom {
         slots: SlotsCache,
         bus: Bus,
         watch: Watch,
+        under_way: UnderWay,
     ) -> Self {
         Self {
             webhooks: Webhooks::builder(directory(&salon))
@@ -80,18 +89,24 @@ impl Calcom {
             slots,
             bus,
             watch,
-            permits: Arc::new(Semaphore::new(MOST as usize)),
+            under_way,
+            turn: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// Writes down what has happened, and tells everybody.
-    pub(crate) async fn apply(&self, received: Received) -> Result<Applied, CalcomError> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| CalcomError::Closing)?;
+    /// Reads what has happened, writes it down, and tells everybody.
+    pub(crate) async fn receive(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Applied, CalcomError> {
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let turn = turn.map_err(|_| CalcomError::Closing)?;
         let calcom = self.clone();
         let task = tokio::spawn(async move {
+            let received = calcom.webhooks.receive(&headers, &body)?;
             let applied = calcom.write_and_tell(received).await;
-            drop(permit);
+            drop(turn);
             applied
         });
         task.await.map_err(|_| CalcomError::Closing)?
@@ -99,13 +114,17 @@ impl Calcom {
 
     /// Takes no more, and waits for what is under way.
     pub(crate) async fn close(&self) {
-        if let Ok(all) = self.permits.acquire_many(MOST).await {
-            all.forget();
+        if let Ok(turn) = self.turn.acquire().await {
+            turn.forget();
         }
-        self.permits.close();
+        self.turn.close();
     }
 
     async fn write_and_tell(&self, received: Received) -> Result<Applied, CalcomError> {
+        let changed = received.events().iter().flat_map(appointments);
+        let under_way: Vec<_> = changed
+            .map(|appointment| self.under_way.begin(appointment.id.clone()))
+            .collect();
         let mut holds = Vec::new();
         for change in received.events() {
             // Without Redis there is none, and the booking was made elsewhere anyway.
@@ -133,6 +152,7 @@ impl Calcom {
         let names: Vec<_> = received.events().iter().map(name).collect();
         let applied = received.apply(&self.slots, &self.bus);
         let applied = applied.map_err(|_| CalcomError::Closing)?;
+        drop(under_way);
         for (name, receipt) in names.into_iter().zip(applied.receipts) {
             self.watch.begin(name, Some(receipt));
         }
@@ -200,6 +220,15 @@ impl Calcom {
             Err(BookError::UnknownAppointment) => Ok(()),
             change => change.map(drop),
         }
+    }
+}
+
+fn appointments(change: &BookingChange) -> Vec<&Appointment> {
+    match change {
+        BookingChange::Booked(booked) => booked.appointments(),
+        BookingChange::Rescheduled(rescheduled) => rescheduled.appointments(),
+        BookingChange::Cancelled(cancelled) => cancelled.appointments(),
+        _ => Vec::new(),
     }
 }
 

@@ -11,13 +11,14 @@ use vacancy::{
     },
 };
 use vacancy_sqlx::{
-    BookError, Cancellation, OperationKey, WhenUnconfirmed, WriteError, Writer, no_rows,
+    BookError, Cancellation, OperationKey, WhenUnconfirmed, WriteError, Writer, Written, no_rows,
 };
 
 use crate::{
     booking::Booking,
     diary::{Diary, note_customer},
     salon::Salon,
+    under_way::UnderWay,
     watch::Watch,
 };
 
@@ -29,6 +30,7 @@ pub(crate) struct Desk {
     diary: Diary,
     writer: Writer<Sqlite>,
     watch: Watch,
+    under_way: UnderWay,
 }
 
 /// Who wants what, and when.
@@ -49,6 +51,7 @@ impl Desk {
         slots: SlotsCache,
         bus: Bus,
         watch: Watch,
+        under_way: UnderWay,
     ) -> Self {
         let writer = Writer::builder(diary.guard().clone(), slots, bus);
         Self {
@@ -57,6 +60,7 @@ impl Desk {
             salon,
             diary,
             watch,
+            under_way,
         }
     }
 
@@ -73,13 +77,14 @@ impl Desk {
             .resource(order.host);
         let booking = vacancy_sqlx::Booking::new(appointment).operation(order.key);
         let name = order.name;
-        let written = self
-            .writer
-            .book(booking, move |tx| {
-                Box::pin(async move { Ok(note_customer(tx, &id, &name).await?) })
-            })
-            .await?;
-        self.watch.begin(AppointmentBooked::NAME, written.receipt);
+        let (writer, customer) = (self.writer.clone(), id.clone());
+        let write = async move {
+            let rows = writer.book(booking, move |tx| {
+                Box::pin(async move { Ok(note_customer(tx, &customer, &name).await?) })
+            });
+            rows.await
+        };
+        let written = self.written(AppointmentBooked::NAME, id, write).await?;
         Ok(self.diary.named(written.appointment).await?)
     }
 
@@ -108,7 +113,10 @@ impl Desk {
         loop {
             tries += 1;
             let cancellation = Cancellation::of(self.salon.tenant.clone(), id.clone());
-            match self.writer.cancel(cancellation, no_rows).await {
+            let writer = self.writer.clone();
+            let write = async move { writer.cancel(cancellation, no_rows).await };
+            let written = self.written(AppointmentCancelled::NAME, id.clone(), write);
+            match written.await {
                 // Moved at this very moment: it is to be cancelled all the same.
                 Err(WriteError::Refused(BookError::Conflict { .. })) if tries < TRIES => {}
                 Err(error) => return Err(error),
@@ -118,6 +126,27 @@ impl Desk {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Writes in a task that goes on when nobody waits for it: until everybody has heard of the booking, it counts
+    /// as under way.
+    async fn written(
+        &self,
+        event: &'static str,
+        id: AppointmentId,
+        write: impl Future<Output = Result<Written, WriteError>> + Send + 'static,
+    ) -> Result<Written, WriteError> {
+        let (watch, under_way) = (self.watch.clone(), self.under_way.begin(id));
+        let task = tokio::spawn(async move {
+            let written = write.await?;
+            drop(under_way);
+            watch.begin(event, written.receipt.clone());
+            Ok(written)
+        });
+        match task.await {
+            Ok(written) => written,
+            Err(error) => Err(WriteError::Unknown(error.into())),
         }
     }
 

@@ -20,8 +20,9 @@ pub(crate) struct Diary {
 }
 
 /// What a booking keeps busy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
+    pub(crate) by: AppointmentId,
     pub(crate) host: ResourceId,
     /// With its buffers.
     pub(crate) busy: Interval,
@@ -109,8 +110,11 @@ impl Diary {
             for interval in appointment.intervals() {
                 let busy = interval.widened(buffers.before(), buffers.after());
                 for host in &appointment.resources {
-                    let host = host.clone();
-                    taken.push(Taken { host, busy });
+                    taken.push(Taken {
+                        by: appointment.id.clone(),
+                        host: host.clone(),
+                        busy,
+                    });
                 }
             }
             taken

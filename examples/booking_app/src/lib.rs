@@ -29,6 +29,7 @@ mod settings;
 mod stale;
 mod statistics;
 mod ttl_cache;
+mod under_way;
 mod watch;
 
 pub use running::{Running, serve};

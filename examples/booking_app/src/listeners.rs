@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use vacancy::{
-    dispatch::{BuildError, Bus},
+    dispatch::Bus,
     slots::{
         AppointmentBooked, AppointmentCancelled, AppointmentRescheduled, InvalidateSlotsCache,
         SlotsCache,
     },
 };
+use vacancy_http::{Edge, PurgeEdge};
 
 use crate::{
     bookings::TellBookings, calendar_sync::SyncCalendar, confirmation::SendConfirmation,
     days::TellFenced, diary::Diary, dispatched::TellDispatched, feed::Feed, lanes::Observed,
-    salon::Salon, statistics::CountAppointments,
+    salon::Salon, settings::Settings, statistics::CountAppointments,
 };
 
 /// The bus of the application, with everybody who listens.
@@ -22,13 +23,13 @@ pub(crate) fn bus(
     salon: &Arc<Salon>,
     diary: &Diary,
     feed: &Feed,
-    seed: u64,
-) -> Result<Bus, BuildError> {
+    settings: &Settings,
+) -> anyhow::Result<Bus> {
     let confirmation = || Observed::new(SendConfirmation, feed.clone());
     let statistics = || Observed::new(CountAppointments, feed.clone());
-    let sync = SyncCalendar::new(seed);
+    let sync = SyncCalendar::new(settings.seed);
     let sync = || Observed::new(sync.clone(), feed.clone());
-    Bus::builder()
+    let bus = Bus::builder()
         .subscribe(InvalidateSlotsCache::new(slots.clone()))
         .subscribe(TellDispatched(feed.clone()))
         .subscribe(TellFenced {
@@ -49,6 +50,13 @@ pub(crate) fn bus(
         .listen_with::<AppointmentCancelled, _>(sync(), SyncCalendar::policy())
         .require::<AppointmentBooked>("slots.fence")
         .require::<AppointmentRescheduled>("slots.fence")
-        .require::<AppointmentCancelled>("slots.fence")
-        .build()
+        .require::<AppointmentCancelled>("slots.fence");
+    let bus = match &settings.varnish {
+        Some(url) => bus.subscribe(PurgeEdge::new(
+            slots.clone(),
+            [Edge::varnish("varnish", url)?],
+        )?),
+        None => bus,
+    };
+    Ok(bus.build()?)
 }

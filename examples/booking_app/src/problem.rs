@@ -12,7 +12,6 @@ use vacancy_sqlx::{BookError, WriteError};
 
 use crate::{
     alternatives::Offer,
-    calcom::CalcomError,
     salon::{EventType, Host, Salon},
 };
 
@@ -136,15 +135,6 @@ impl From<BookError> for Problem {
             }
             BookError::Busy(_) => busy(),
             error => internal(&error),
-        }
-    }
-}
-
-impl From<CalcomError> for Problem {
-    fn from(error: CalcomError) -> Self {
-        match error {
-            CalcomError::Closing => Self::closing(),
-            CalcomError::Diary(error) => error.into(),
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use vacancy::{cache::Redis, dispatch::ShutdownReport, slots::SlotsCache};
+use vacancy_http::CachePolicy;
 use vacancy_retell::{ApiKey, Retell};
 
 use crate::{
@@ -37,6 +38,7 @@ use crate::{
     salon::{Salon, ZONE},
     settings::Settings,
     ttl_cache::TtlCache,
+    under_way::UnderWay,
     watch::Watch,
 };
 
@@ -56,6 +58,8 @@ pub struct Running {
 
 /// How long requests under way, and after them the listeners, may take at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a booking waits for a Redis that does not answer.
+const HELD_WITHIN: Duration = Duration::from_millis(500);
 /// How much longer than the calendar says its old answers are reckoned with.
 const MARGIN: Duration = Duration::from_millis(500);
 
@@ -103,19 +107,23 @@ pub async fn serve(settings: Settings, metrics: PrometheusHandle) -> anyhow::Res
     let slots = SlotsCache::builder(source)
         .directory(salon.directory())
         .source_lag(settings.calendar_lag + MARGIN);
-    let slots = match settings.redis {
-        Some(url) => slots.redis(Redis::at(url).namespace("booking_app")),
+    let slots = match &settings.redis {
+        Some(url) => {
+            let redis = Redis::at(url.clone()).namespace("booking_app");
+            slots.redis(redis.confirm_within(HELD_WITHIN))
+        }
         None => slots,
     };
     let slots = slots.build();
-    let bus = listeners::bus(&slots, &salon, &diary, &feed, settings.seed)?;
-    let watch = Watch::new(feed.clone());
+    let bus = listeners::bus(&slots, &salon, &diary, &feed, &settings)?;
+    let (watch, under_way) = (Watch::new(feed.clone()), UnderWay::default());
     let desk = Desk::new(
         Arc::clone(&salon),
         diary.clone(),
         slots.clone(),
         bus.clone(),
         watch.clone(),
+        under_way.clone(),
     );
     let calcom = Calcom::new(
         &settings.secrets,
@@ -124,6 +132,7 @@ pub async fn serve(settings: Settings, metrics: PrometheusHandle) -> anyhow::Res
         slots.clone(),
         bus.clone(),
         watch.clone(),
+        under_way.clone(),
     );
     let phone = Phone {
         salon: Arc::clone(&salon),
@@ -139,9 +148,11 @@ pub async fn serve(settings: Settings, metrics: PrometheusHandle) -> anyhow::Res
         calcom,
         retell,
         watch,
+        under_way,
         ttl: TtlCache::new(calendar, Arc::clone(&counts), settings.ttl),
         salon,
         diary,
+        policy: CachePolicy::new(slots.clone()),
         slots,
         bus,
         feed,

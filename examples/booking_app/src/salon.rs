@@ -12,6 +12,9 @@ use vacancy::slots::{
 /// Its clocks.
 pub(crate) const ZONE: Tz = Europe::Berlin;
 
+/// Every slot begins at a multiple of it.
+pub(crate) const START_GRID: TimeDelta = TimeDelta::minutes(30);
+
 const OPENS: u32 = 9;
 const CLOSES: u32 = 18;
 

@@ -18,6 +18,9 @@ pub struct Settings {
     /// Redis that shares the cached answers with other processes.
     #[arg(long, value_name = "URL")]
     pub redis: Option<RedisUrl>,
+    /// Varnish before this application, to be told what to forget.
+    #[arg(long, value_name = "URL")]
+    pub varnish: Option<String>,
     /// How long the calendar takes for an answer, in milliseconds.
     #[arg(long, value_name = "MS", default_value = "150", value_parser = milliseconds)]
     pub calendar_delay: Duration,

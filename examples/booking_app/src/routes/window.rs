@@ -33,6 +33,11 @@ impl Window {
         }
     }
 
+    pub(crate) fn days(&self) -> impl Iterator<Item = NaiveDate> {
+        let last = self.last;
+        self.first.iter_days().take_while(move |day| *day <= last)
+    }
+
     /// The instants of its days.
     pub(crate) fn interval(&self) -> Interval {
         let start = LocalDay::new(self.first, ZONE).start();
