@@ -150,12 +150,15 @@ async fn a_read_is_one_call_and_what_it_loads_is_written_with_another() {
     let [a, b] = [(); 2].map(|()| Node::new(quiet(&server), &origin));
     for node in [&a, &b] {
         node.leased().await;
+    }
+    for (node, other) in [(&a, &b), (&b, &a)] {
         node.load(&day(9)).await; // the scripts are known
         node.cache
             .invalidate(&support::nodes::host(TENANT), day(9).span());
         node.confirmed().await;
+        // Or it would overtake what the other one loads next, and that would not be written.
+        until(|| other.level2().notices == 1).await;
     }
-    until(|| a.level2().notices == 1).await;
     let mut asked = Asked::of(&server).await;
     a.load(&DAY).await;
     assert_eq!(asked.by_clients().await, ["EVALSHA", "SET"]);
