@@ -256,8 +256,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "what_is_not_confirmed_is_not_met",
         file: "crates/cache/src/level2.rs",
-        from: "if !unconfirmed && let",
-        to: "if (!unconfirmed || true) && let",
+        from: "let is_wanted = !unconfirmed &&",
+        to: "let is_wanted = (!unconfirmed || true) &&",
         tests: SIMULATED,
     },
     Planted {
