@@ -124,6 +124,11 @@ impl Edge {
         &self.name
     }
 
+    /// Whether it is told without TLS.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.url.scheme() == "http"
+    }
+
     /// Has it forget all that is filed under one of `keys`.
     pub(crate) async fn purge(
         &self,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 use vacancy_dispatch::{
@@ -67,8 +69,7 @@ pub enum PurgeEdgeError {
 impl PurgeEdge {
     /// Purges `edges` of answers that came from `slots`.
     ///
-    /// TLS is by rustls; where the process has no provider of cryptography for it yet, ring becomes
-    /// that.
+    /// TLS is by rustls with ring, whatever else the process uses, and trusts what the system trusts.
     ///
     /// # Errors
     ///
@@ -77,16 +78,17 @@ impl PurgeEdge {
         slots: SlotsCache,
         edges: impl IntoIterator<Item = Edge>,
     ) -> Result<Self, PurgeEdgeError> {
-        // Fails where there is one already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let edges: Arc<[Edge]> = edges.into_iter().collect();
+        let tls = tls(edges.iter().all(Edge::is_plain)).map_err(PurgeEdgeError::Client)?;
         let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
             // A redirection would carry the token to somebody else.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| PurgeEdgeError::Client(error.into()))?;
         Ok(Self {
             slots,
-            edges: edges.into_iter().collect(),
+            edges,
             client,
             retry: Retry::new(const { NonZeroU32::new(6).expect("6 is not zero") }),
             time_out: Duration::from_secs(20),
@@ -260,4 +262,18 @@ impl fmt::Debug for PurgeEdge {
             .field("request_time_out", &self.request_time_out)
             .finish_non_exhaustive()
     }
+}
+
+/// The settings of TLS, of this client alone: the process's own provider of cryptography is neither
+/// needed nor touched.
+fn tls(plain: bool) -> Result<ClientConfig, BoxError> {
+    let provider = Arc::new(ring::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = match plain {
+        // Needs no certificates of the machine, which may have none.
+        true => config.with_root_certificates(RootCertStore::empty()),
+        false => config.with_platform_verifier()?,
+    };
+    Ok(config.with_no_client_auth())
 }

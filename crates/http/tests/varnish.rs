@@ -39,6 +39,8 @@ impl Site {
             .addressee(addressee);
         let (application, origin) = Application::serve(slots.clone(), policy).await;
         let varnish = Varnish::before(origin, purgers).await;
+        // The browser below has no TLS settings of its own; another test may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let edge = Edge::varnish("front", &varnish.url("/")).expect("it works");
         let purge = PurgeEdge::new(slots.clone(), [edge]).expect("it works");
         let bus = Bus::builder()
