@@ -18,11 +18,12 @@ use dashmap::DashMap;
 use tokio::{runtime::Handle, sync::Notify};
 
 use crate::{
-    Bus, Event, InlineListener, Listener, Policy, Subscriber, Topology,
+    Bus, Event, InlineListener, Listener, Observer, Policy, Subscriber, Topology,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
     guard::guarded,
     lane::Lane,
+    observer::Observers,
     route::{AnyRoute, Route},
     topology::{LaneRow, Row},
     worker,
@@ -38,6 +39,7 @@ pub struct BusBuilder {
     places: HashMap<TypeId, usize>,
     max_causation_depth: NonZeroU32,
     dead_letter_capacity: NonZeroUsize,
+    observers: Vec<Box<dyn Observer>>,
 }
 
 impl BusBuilder {
@@ -47,6 +49,7 @@ impl BusBuilder {
             places: HashMap::new(),
             max_causation_depth: const { NonZeroU32::new(16).expect("16 is not zero") },
             dead_letter_capacity: const { NonZeroUsize::new(1024).expect("1024 is not zero") },
+            observers: Vec::new(),
         }
     }
 
@@ -106,6 +109,12 @@ impl BusBuilder {
         self
     }
 
+    /// Adds an observer, which is told each step of each event.
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
     /// Builds the bus and starts its tasks on the current tokio runtime.
     ///
     /// Logs a warning for every event that was declared and has no listener.
@@ -121,12 +130,13 @@ impl BusBuilder {
 
         let mut rows = Vec::new();
         let dead_letters = Arc::new(DeadLetters::new(self.dead_letter_capacity));
+        let observers = Observers::new(self.observers);
         let mut routes = Routes::default();
         let mut in_order = Vec::new();
         let mut starts = Vec::new();
         for draft in self.drafts {
             draft.describe(&mut rows);
-            if let Some((event, route, start)) = draft.build(&dead_letters) {
+            if let Some((event, route, start)) = draft.build(&dead_letters, &observers) {
                 routes.insert(event, Arc::clone(&route));
                 in_order.push(route);
                 starts.push(start);
@@ -145,6 +155,7 @@ impl BusBuilder {
             has_unrouted: AtomicBool::new(false),
             topology: Topology { rows: rows.into() },
             dead_letters,
+            observers,
             refused: AtomicU64::new(0),
             unheard: AtomicU64::new(0),
             closed: AtomicBool::new(false),
@@ -274,6 +285,7 @@ trait AnyDraft: Any + Send + Sync {
     fn build(
         self: Box<Self>,
         dead_letters: &Arc<DeadLetters>,
+        observers: &Observers,
     ) -> Option<(TypeId, Arc<dyn AnyRoute>, StartRoute)>;
 }
 
@@ -331,6 +343,7 @@ impl<E: Event> AnyDraft for Draft<E> {
     fn build(
         self: Box<Self>,
         dead_letters: &Arc<DeadLetters>,
+        observers: &Observers,
     ) -> Option<(TypeId, Arc<dyn AnyRoute>, StartRoute)> {
         if self.inline.is_empty() && self.lanes.is_empty() {
             return None;
@@ -340,11 +353,18 @@ impl<E: Event> AnyDraft for Draft<E> {
         for (index, draft) in self.lanes.into_iter().enumerate() {
             let slot = self.inline.len() + index;
             let dead_letters = Arc::clone(dead_letters);
-            let lane = Arc::new(Lane::new(draft.name, draft.policy, slot, dead_letters));
+            let observers = observers.clone();
+            let lane = Lane::new(draft.name, draft.policy, slot, dead_letters, observers);
+            let lane = Arc::new(lane);
             lanes.push(Arc::clone(&lane));
             starts.push((lane, draft.start));
         }
-        let route = Arc::new(Route::new(self.inline, lanes, Arc::clone(dead_letters)));
+        let route = Arc::new(Route::new(
+            self.inline,
+            lanes,
+            Arc::clone(dead_letters),
+            observers.clone(),
+        ));
         let routed = Arc::clone(&route);
         let start = move |core: &Arc<Core>, runtime: &Handle| {
             for (lane, start) in starts {

@@ -22,11 +22,12 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     Abandoned, BusBuilder, DeadLetter, Envelope, Event, EventId, EventStream, Ledger, Receipt,
-    Topology,
+    Stage, Topology,
     dead_letter::DeadLetters,
     delivery::Origin,
     envelope::{Acceptance, Header},
     guard::guarded,
+    observer::Observers,
     outcome::Marks,
     route::{AnyRoute, Route},
     stream::Taps,
@@ -135,6 +136,7 @@ pub(crate) struct Core {
     pub(crate) has_unrouted: AtomicBool,
     pub(crate) topology: Topology,
     pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) observers: Observers,
     pub(crate) refused: AtomicU64,
     pub(crate) unheard: AtomicU64,
     pub(crate) closed: AtomicBool,
@@ -172,8 +174,22 @@ impl Core {
         let closed = self.closed.load(Ordering::Acquire);
         let counter = if closed { &self.refused } else { &self.unheard };
         counter.fetch_add(1, Ordering::Relaxed);
+        let header = Header {
+            id,
+            name: E::NAME,
+            version: E::VERSION,
+            depth: origin.depth,
+            accepted: Acceptance::default(),
+            cause: origin.cause,
+        };
+        let stage = if closed {
+            Stage::Refused
+        } else {
+            Stage::Dispatched
+        };
+        self.observers.tell(&header, None, stage);
         let event = if self.has_unrouted.load(Ordering::Acquire) && !closed {
-            self.offer_unrouted(id, event, origin)
+            self.offer_unrouted(header, event)
         } else {
             Some(event)
         };
@@ -189,18 +205,11 @@ impl Core {
     }
 
     /// Gives an event without a route to its streams, or back.
-    fn offer_unrouted<E: Event>(&self, id: EventId, event: E, origin: Origin) -> Option<E> {
+    fn offer_unrouted<E: Event>(&self, header: Header, event: E) -> Option<E> {
         let Some(taps) = self.unrouted_taps::<E>() else {
             return Some(event);
         };
-        let header = Header {
-            id,
-            name: E::NAME,
-            version: E::VERSION,
-            depth: origin.depth,
-            accepted: Acceptance::now(),
-            cause: origin.cause,
-        };
+        header.accepted.set(Acceptance::clock());
         taps.offer(&[Arc::new(Envelope::new(header, Marks::new(0, 0), event))]);
         None
     }

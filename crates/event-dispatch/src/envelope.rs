@@ -128,12 +128,6 @@ pub(crate) struct Header {
 pub(crate) struct Acceptance(AtomicU64);
 
 impl Acceptance {
-    pub(crate) fn now() -> Self {
-        let acceptance = Self::default();
-        acceptance.set(Self::clock());
-        acceptance
-    }
-
     /// The clock's nanoseconds, never 0.
     pub(crate) fn clock() -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);

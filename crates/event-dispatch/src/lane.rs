@@ -23,10 +23,11 @@ use std::{
 };
 
 use crate::{
-    Abandoned, Envelope, Event, Outcome, Overflow, Policy, Reason,
+    Abandoned, Envelope, Event, Outcome, Overflow, Policy, Reason, Stage,
     dead_letter::DeadLetters,
     guard::guarded,
     ledger::{Counters, Entry},
+    observer::Observers,
     policy::Key,
 };
 
@@ -40,6 +41,7 @@ pub(crate) struct Lane<E> {
     workers: AtomicUsize,
     counters: Counters,
     dead_letters: Arc<DeadLetters>,
+    observers: Observers,
 }
 
 struct Queue<E> {
@@ -78,6 +80,7 @@ impl<E: Event> Lane<E> {
         policy: Policy<E>,
         slot: usize,
         dead_letters: Arc<DeadLetters>,
+        observers: Observers,
     ) -> Self {
         let workers = policy.concurrency.get();
         Self {
@@ -95,6 +98,7 @@ impl<E: Event> Lane<E> {
             workers: AtomicUsize::new(workers),
             counters: Counters::default(),
             dead_letters,
+            observers,
         }
     }
 
@@ -138,7 +142,7 @@ impl<E: Event> Lane<E> {
         for (envelope, outcome) in displaced {
             match outcome {
                 Outcome::Dead(reason) => self.bury(&envelope, reason, String::new(), 0),
-                outcome => self.settle(&envelope, outcome),
+                outcome => self.settle(&envelope, outcome, 0),
             };
             let _ = guarded(|| drop(envelope));
         }
@@ -263,11 +267,26 @@ impl<E: Event> Lane<E> {
         poll
     }
 
+    /// Tells the observers of a step before the event's end.
+    pub(crate) fn tell(&self, envelope: &Envelope<E>, stage: Stage<'_>) {
+        self.observers
+            .tell(envelope.header(), Some(&self.listener), stage);
+    }
+
     /// Counts an outcome, if the event has none yet.
-    pub(crate) fn settle(&self, envelope: &Envelope<E>, outcome: Outcome) -> bool {
-        envelope
-            .marks()
-            .settle(self.slot, outcome, || self.counters.count(outcome))
+    pub(crate) fn settle(&self, envelope: &Envelope<E>, outcome: Outcome, attempts: u32) -> bool {
+        envelope.marks().settle(self.slot, outcome, || {
+            self.counters.count(outcome);
+            let error = "";
+            self.tell(
+                envelope,
+                Stage::Ended {
+                    outcome,
+                    attempts,
+                    error,
+                },
+            );
+        })
     }
 
     /// Makes a dead letter, if the event has no outcome yet.
@@ -278,19 +297,26 @@ impl<E: Event> Lane<E> {
         error: String,
         attempts: u32,
     ) -> bool {
-        envelope
-            .marks()
-            .settle(self.slot, Outcome::Dead(reason), || {
-                self.counters.count(Outcome::Dead(reason));
-                let parcel = Arc::clone(envelope) as _;
-                self.dead_letters
-                    .bury(parcel, self.listener.clone(), reason, error, attempts);
-            })
+        let outcome = Outcome::Dead(reason);
+        envelope.marks().settle(self.slot, outcome, || {
+            self.counters.count(outcome);
+            self.tell(
+                envelope,
+                Stage::Ended {
+                    outcome,
+                    attempts,
+                    error: &error,
+                },
+            );
+            let parcel = Arc::clone(envelope) as _;
+            self.dead_letters
+                .bury(parcel, self.listener.clone(), reason, error, attempts);
+        })
     }
 
     /// Settles `envelope` as abandoned and names it, if it has no outcome yet.
     pub(crate) fn abandon_one(&self, envelope: &Envelope<E>, named: &mut Vec<Abandoned>) {
-        if self.settle(envelope, Outcome::Abandoned) {
+        if self.settle(envelope, Outcome::Abandoned, 0) {
             named.push(Abandoned {
                 event: E::NAME,
                 id: envelope.id(),
@@ -334,7 +360,7 @@ impl<E: Event> Lane<E> {
     pub(crate) fn worker_ended(&self, worker: usize) {
         let ended = self.lock().in_flight[worker].take();
         if let Some(ended) = ended {
-            self.settle(&ended.envelope, Outcome::Abandoned);
+            self.settle(&ended.envelope, Outcome::Abandoned, 0);
             let _ = guarded(|| drop(ended));
         }
         if self.workers.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -68,6 +68,7 @@ mod worker;
 
 mod dead_letter;
 mod ledger;
+mod observer;
 mod outcome;
 mod receipt;
 mod shutdown;
@@ -82,6 +83,7 @@ pub use envelope::{Envelope, EventId};
 pub use event::Event;
 pub use ledger::{Entry, Ledger};
 pub use listener::{BoxError, InlineFn, InlineListener, ListenFn, Listener, inline_fn, listen_fn};
+pub use observer::{Observer, Stage, Step};
 pub use outcome::{Outcome, Reason};
 pub use policy::{Overflow, Policy};
 pub use receipt::{Outcomes, Receipt, Report, Unreachable};

@@ -25,7 +25,7 @@ use std::{
 use tokio::task::coop::consume_budget;
 
 use crate::{
-    Abandoned, Delivery, Envelope, Event, InlineListener, Outcome, Reason, Receipt,
+    Abandoned, Delivery, Envelope, Event, InlineListener, Outcome, Reason, Receipt, Stage,
     bus::Core,
     dead_letter::DeadLetters,
     delivery::{Origin, within},
@@ -33,6 +33,7 @@ use crate::{
     guard::guarded,
     lane::Lane,
     ledger::Entry,
+    observer::Observers,
     outcome::Marks,
     stream::Taps,
 };
@@ -48,6 +49,7 @@ pub(crate) struct Route<E> {
     bound: usize,
     taps: Arc<Taps<E>>,
     dead_letters: Arc<DeadLetters>,
+    observers: Observers,
 }
 
 struct Inline<E> {
@@ -83,6 +85,7 @@ impl<E: Event> Route<E> {
         inline: Vec<(Cow<'static, str>, Box<dyn InlineListener<E>>)>,
         lanes: Vec<Arc<Lane<E>>>,
         dead_letters: Arc<DeadLetters>,
+        observers: Observers,
     ) -> Self {
         let names = inline.iter().map(|(name, _)| name);
         let names = names
@@ -116,6 +119,7 @@ impl<E: Event> Route<E> {
             }),
             taps: Arc::new(Taps::new()),
             dead_letters,
+            observers,
         }
     }
 
@@ -144,6 +148,8 @@ impl<E: Event> Route<E> {
             Marks::new(self.inline.len(), self.lanes.len()),
             event,
         ));
+        self.observers
+            .tell(envelope.header(), None, Stage::Dispatched);
         if !self.inline.is_empty() {
             if too_deep && origin.inline {
                 self.bury_inline(&envelope);
@@ -167,6 +173,7 @@ impl<E: Event> Route<E> {
             }
             Admission::Refused => {
                 let header = envelope.header();
+                self.observers.tell(header, None, Stage::Refused);
                 // The subscriber is the application's code.
                 let _ = guarded(|| {
                     tracing::warn!(
@@ -187,11 +194,26 @@ impl<E: Event> Route<E> {
             Arc::clone(envelope) as Arc<_>,
         ));
         for (slot, inline) in self.inline.iter().enumerate() {
+            self.tell_inline(envelope, inline, Stage::Started { attempt: 1 });
             let ran = within(&mut delivery, || inline.listener.handle(envelope.event()));
-            if let Err(panic) = ran {
-                self.inline_died(envelope, slot, Reason::Panicked, panic.0, 1);
+            match ran {
+                Ok(()) => self.tell_inline(
+                    envelope,
+                    inline,
+                    Stage::Ended {
+                        outcome: Outcome::Done,
+                        attempts: 1,
+                        error: "",
+                    },
+                ),
+                Err(panic) => self.inline_died(envelope, slot, Reason::Panicked, panic.0, 1),
             }
         }
+    }
+
+    fn tell_inline(&self, envelope: &Envelope<E>, inline: &Inline<E>, stage: Stage<'_>) {
+        self.observers
+            .tell(envelope.header(), Some(&inline.name), stage);
     }
 
     fn bury_inline(&self, envelope: &Arc<Envelope<E>>) {
@@ -211,7 +233,17 @@ impl<E: Event> Route<E> {
     ) {
         let inline = &self.inline[slot];
         inline.dead.fetch_add(1, Ordering::Relaxed);
-        envelope.marks().amend(slot, Outcome::Dead(reason));
+        let outcome = Outcome::Dead(reason);
+        envelope.marks().amend(slot, outcome);
+        self.tell_inline(
+            envelope,
+            inline,
+            Stage::Ended {
+                outcome,
+                attempts,
+                error: &error,
+            },
+        );
         let parcel = Arc::clone(envelope) as _;
         self.dead_letters
             .bury(parcel, inline.name.clone(), reason, error, attempts);

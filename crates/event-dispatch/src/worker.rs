@@ -18,8 +18,8 @@ use std::{
 use tokio::{task::coop::consume_budget, time::Sleep};
 
 use crate::{
-    BoxError, Delivery, Envelope, Event, Listener, Outcome, Permanent, Reason, Skip, bus::Core,
-    delivery::within, guard::guarded, lane::Lane,
+    BoxError, Delivery, Envelope, Event, Listener, Outcome, Permanent, Reason, Skip, Stage,
+    bus::Core, delivery::within, guard::guarded, lane::Lane,
 };
 
 /// Handles the lane's events until it is closed and empty.
@@ -49,14 +49,15 @@ async fn handle<E: Event, L: Listener<E>>(
     let mut pauses = lane.policy.retry.map(|retry| retry.pauses());
     let mut attempt = 1;
     loop {
+        lane.tell(envelope, Stage::Started { attempt });
         let delivery = Delivery::new(Arc::clone(core), Arc::clone(envelope) as _, attempt);
         let (reason, error) = match call(lane, listener, envelope, delivery, &mut time_out).await {
             Answer::Done => {
-                lane.settle(envelope, Outcome::Done);
+                lane.settle(envelope, Outcome::Done, attempt);
                 return;
             }
             Answer::Skipped => {
-                lane.settle(envelope, Outcome::Skipped);
+                lane.settle(envelope, Outcome::Skipped, attempt);
                 return;
             }
             Answer::TimedOut => (Reason::TimedOut, time_out.text()),
@@ -69,6 +70,14 @@ async fn handle<E: Event, L: Listener<E>>(
                 };
                 match pause {
                     Some(pause) => {
+                        lane.tell(
+                            envelope,
+                            Stage::Retrying {
+                                attempt,
+                                error: &error,
+                                pause,
+                            },
+                        );
                         let mut pause = pin!(tokio::time::sleep(pause));
                         let in_time = poll_fn(|context| match pause.as_mut().poll(context) {
                             Poll::Ready(()) => Poll::Ready(true),
