@@ -21,6 +21,7 @@ use crate::{
     Bus, Event, InlineListener, Listener, Observer, Policy, Subscriber, Topology,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
+    ends::{AbandonedLog, Ends},
     guard::guarded,
     lane::Lane,
     observer::Observers,
@@ -129,14 +130,17 @@ impl BusBuilder {
         guarded(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| BuildError::NoTimer)?;
 
         let mut rows = Vec::new();
-        let dead_letters = Arc::new(DeadLetters::new(self.dead_letter_capacity));
-        let observers = Observers::new(self.observers);
+        let ends = Arc::new(Ends {
+            dead_letters: DeadLetters::new(self.dead_letter_capacity),
+            abandoned: AbandonedLog::default(),
+            observers: Observers::new(self.observers),
+        });
         let mut routes = Routes::default();
         let mut in_order = Vec::new();
         let mut starts = Vec::new();
         for draft in self.drafts {
             draft.describe(&mut rows);
-            if let Some((event, route, start)) = draft.build(&dead_letters, &observers) {
+            if let Some((event, route, start)) = draft.build(&ends) {
                 routes.insert(event, Arc::clone(&route));
                 in_order.push(route);
                 starts.push(start);
@@ -154,15 +158,14 @@ impl BusBuilder {
             unrouted: DashMap::new(),
             has_unrouted: AtomicBool::new(false),
             topology: Topology { rows: rows.into() },
-            dead_letters,
-            observers,
+            ends,
             refused: AtomicU64::new(0),
             unheard: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             tasks: AtomicUsize::new(0),
             ended: Notify::new(),
             aborts: Mutex::new(Vec::new()),
-            abandoned: Mutex::new(None),
+            gave_up: AtomicBool::new(false),
         });
         for start in starts {
             start(&core, &runtime);
@@ -282,11 +285,7 @@ trait AnyDraft: Any + Send + Sync {
     fn check(&self) -> Result<(), BuildError>;
     fn describe(&self, rows: &mut Vec<Row>);
     /// The route, unless nobody listens.
-    fn build(
-        self: Box<Self>,
-        dead_letters: &Arc<DeadLetters>,
-        observers: &Observers,
-    ) -> Option<(TypeId, Arc<dyn AnyRoute>, StartRoute)>;
+    fn build(self: Box<Self>, ends: &Arc<Ends>) -> Option<(TypeId, Arc<dyn AnyRoute>, StartRoute)>;
 }
 
 impl<E: Event> AnyDraft for Draft<E> {
@@ -340,11 +339,7 @@ impl<E: Event> AnyDraft for Draft<E> {
         }));
     }
 
-    fn build(
-        self: Box<Self>,
-        dead_letters: &Arc<DeadLetters>,
-        observers: &Observers,
-    ) -> Option<(TypeId, Arc<dyn AnyRoute>, StartRoute)> {
+    fn build(self: Box<Self>, ends: &Arc<Ends>) -> Option<(TypeId, Arc<dyn AnyRoute>, StartRoute)> {
         if self.inline.is_empty() && self.lanes.is_empty() {
             return None;
         }
@@ -352,19 +347,12 @@ impl<E: Event> AnyDraft for Draft<E> {
         let mut starts = Vec::new();
         for (index, draft) in self.lanes.into_iter().enumerate() {
             let slot = self.inline.len() + index;
-            let dead_letters = Arc::clone(dead_letters);
-            let observers = observers.clone();
-            let lane = Lane::new(draft.name, draft.policy, slot, dead_letters, observers);
+            let lane = Lane::new(draft.name, draft.policy, slot, Arc::clone(ends));
             let lane = Arc::new(lane);
             lanes.push(Arc::clone(&lane));
             starts.push((lane, draft.start));
         }
-        let route = Arc::new(Route::new(
-            self.inline,
-            lanes,
-            Arc::clone(dead_letters),
-            observers.clone(),
-        ));
+        let route = Arc::new(Route::new(self.inline, lanes, Arc::clone(ends)));
         let routed = Arc::clone(&route);
         let start = move |core: &Arc<Core>, runtime: &Handle| {
             for (lane, start) in starts {

@@ -21,13 +21,12 @@ use dashmap::DashMap;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
-    Abandoned, BusBuilder, DeadLetter, Envelope, Event, EventId, EventStream, Ledger, Receipt,
-    Stage, Topology,
-    dead_letter::DeadLetters,
+    BusBuilder, DeadLetter, Envelope, Event, EventId, EventStream, Ledger, Receipt, Stage,
+    Topology,
     delivery::Origin,
+    ends::Ends,
     envelope::{Acceptance, Header},
     guard::guarded,
-    observer::Observers,
     outcome::Marks,
     route::{AnyRoute, Route},
     stream::Taps,
@@ -91,13 +90,13 @@ impl Bus {
             entries,
             refused,
             unheard: core.unheard.load(Ordering::Relaxed),
-            dead_letters_evicted: core.dead_letters.evicted(),
+            dead_letters_evicted: core.ends.dead_letters.evicted(),
         }
     }
 
     /// The newest dead letters, the oldest of them first.
     pub fn dead_letters(&self) -> Vec<Arc<DeadLetter>> {
-        self.handles.core.dead_letters.all()
+        self.handles.core.ends.dead_letters.all()
     }
 }
 
@@ -135,8 +134,7 @@ pub(crate) struct Core {
     pub(crate) unrouted: DashMap<TypeId, Arc<dyn AnyTaps>>,
     pub(crate) has_unrouted: AtomicBool,
     pub(crate) topology: Topology,
-    pub(crate) dead_letters: Arc<DeadLetters>,
-    pub(crate) observers: Observers,
+    pub(crate) ends: Arc<Ends>,
     pub(crate) refused: AtomicU64,
     pub(crate) unheard: AtomicU64,
     pub(crate) closed: AtomicBool,
@@ -145,8 +143,8 @@ pub(crate) struct Core {
     /// Notified when the last task has ended, and when what was left has been abandoned.
     pub(crate) ended: Notify,
     pub(crate) aborts: Mutex<Vec<AbortHandle>>,
-    /// Set once, when a shutdown's deadline has passed.
-    pub(crate) abandoned: Mutex<Option<Vec<Abandoned>>>,
+    /// Set once a shutdown's deadline has passed and what was left has been abandoned.
+    pub(crate) gave_up: AtomicBool,
 }
 
 impl Core {
@@ -187,7 +185,7 @@ impl Core {
         } else {
             Stage::Dispatched
         };
-        self.observers.tell(&header, None, stage);
+        self.ends.observers.tell(&header, None, stage);
         let event = if self.has_unrouted.load(Ordering::Acquire) && !closed {
             self.offer_unrouted(header, event)
         } else {

@@ -13,8 +13,6 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, VecDeque},
-    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -23,12 +21,11 @@ use std::{
 };
 
 use crate::{
-    Abandoned, Envelope, Event, Outcome, Overflow, Policy, Reason, Stage,
-    dead_letter::DeadLetters,
+    Abandoned, Envelope, Event, Outcome, Policy, Reason, Stage,
+    ends::Ends,
     guard::guarded,
     ledger::{Counters, Entry},
-    observer::Observers,
-    policy::Key,
+    queue::{Keys, Next, Queue},
 };
 
 /// One listener's bounded queue.
@@ -40,38 +37,7 @@ pub(crate) struct Lane<E> {
     queue: Mutex<Queue<E>>,
     workers: AtomicUsize,
     counters: Counters,
-    dead_letters: Arc<DeadLetters>,
-    observers: Observers,
-}
-
-struct Queue<E> {
-    waiting: VecDeque<Waiting<E>>,
-    /// Where an event with a coalescing key waits.
-    places: HashMap<Key, u64>,
-    next_ticket: u64,
-    /// What each worker handles now.
-    in_flight: Box<[Option<InFlight<E>>]>,
-    /// Workers that found nothing to do.
-    sleepers: Box<[Option<Waker>]>,
-    closed: bool,
-}
-
-struct Waiting<E> {
-    /// Ascending in the queue, so that a place is found by binary search.
-    ticket: u64,
-    keys: Keys,
-    envelope: Arc<Envelope<E>>,
-}
-
-struct InFlight<E> {
-    order: Option<Key>,
-    envelope: Arc<Envelope<E>>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Keys {
-    order: Option<Key>,
-    coalesce: Option<Key>,
+    ends: Arc<Ends>,
 }
 
 impl<E: Event> Lane<E> {
@@ -79,26 +45,17 @@ impl<E: Event> Lane<E> {
         listener: Cow<'static, str>,
         policy: Policy<E>,
         slot: usize,
-        dead_letters: Arc<DeadLetters>,
-        observers: Observers,
+        ends: Arc<Ends>,
     ) -> Self {
         let workers = policy.concurrency.get();
         Self {
             listener,
-            policy,
             slot,
-            queue: Mutex::new(Queue {
-                waiting: VecDeque::new(),
-                places: HashMap::new(),
-                next_ticket: 0,
-                in_flight: (0..workers).map(|_| None).collect(),
-                sleepers: (0..workers).map(|_| None).collect(),
-                closed: false,
-            }),
+            queue: Mutex::new(Queue::new(policy.capacity.get(), policy.overflow, workers)),
+            policy,
             workers: AtomicUsize::new(workers),
             counters: Counters::default(),
-            dead_letters,
-            observers,
+            ends,
         }
     }
 
@@ -117,7 +74,6 @@ impl<E: Event> Lane<E> {
         };
 
         let mut displaced: Vec<(Arc<Envelope<E>>, Outcome)> = Vec::new();
-        let mut wakers: Vec<Waker> = Vec::new();
         let mut queue = self.lock();
         for (index, envelope) in batch.iter().enumerate() {
             let keys = if keyed {
@@ -126,18 +82,9 @@ impl<E: Event> Lane<E> {
                 Some(Keys::default())
             };
             let Some(keys) = keys else { continue };
-            displaced.extend(self.push(&mut queue, Arc::clone(envelope), keys));
+            displaced.extend(queue.push(Arc::clone(envelope), keys));
         }
-        let mut due = queue.waiting.len();
-        for sleeper in &mut queue.sleepers {
-            if due == 0 {
-                break;
-            }
-            if let Some(waker) = sleeper.take() {
-                wakers.push(waker);
-                due -= 1;
-            }
-        }
+        let wakers = queue.wake();
         drop(queue);
         for (envelope, outcome) in displaced {
             match outcome {
@@ -165,55 +112,6 @@ impl<E: Event> Lane<E> {
         }
     }
 
-    /// Queues one event and returns the one that it displaced, or itself.
-    fn push(
-        &self,
-        queue: &mut Queue<E>,
-        envelope: Arc<Envelope<E>>,
-        keys: Keys,
-    ) -> Option<(Arc<Envelope<E>>, Outcome)> {
-        if queue.closed {
-            return Some((envelope, Outcome::Abandoned));
-        }
-        if let Some(key) = keys.coalesce
-            && let Some(&ticket) = queue.places.get(&key)
-            && let Ok(place) = queue
-                .waiting
-                .binary_search_by_key(&ticket, |waiting| waiting.ticket)
-        {
-            let waiting = &mut queue.waiting[place];
-            waiting.keys = keys;
-            return Some((
-                mem::replace(&mut waiting.envelope, envelope),
-                Outcome::Coalesced,
-            ));
-        }
-        let mut displaced = None;
-        if queue.waiting.len() >= self.policy.capacity.get() {
-            match self.policy.overflow {
-                Overflow::DeadLetter => {
-                    return Some((envelope, Outcome::Dead(Reason::Overflowed)));
-                }
-                Overflow::DropOldest => {
-                    displaced = queue
-                        .remove(0)
-                        .map(|oldest| (oldest.envelope, Outcome::Dropped));
-                }
-            }
-        }
-        let ticket = queue.next_ticket;
-        queue.next_ticket += 1;
-        if let Some(key) = keys.coalesce {
-            queue.places.insert(key, ticket);
-        }
-        queue.waiting.push_back(Waiting {
-            ticket,
-            keys,
-            envelope,
-        });
-        displaced
-    }
-
     /// Gives `worker` its next event, after which the one it had counts as ended; `None` if the lane
     /// is closed and empty.
     pub(crate) fn poll_next(
@@ -222,42 +120,16 @@ impl<E: Event> Lane<E> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Arc<Envelope<E>>>> {
         let mut queue = self.lock();
-        let ended = queue.in_flight[worker].take();
-        let next = queue.next_free();
-        let poll = match next {
-            Some(next) => {
-                let envelope = Arc::clone(&next.envelope);
-                queue.in_flight[worker] = Some(InFlight {
-                    order: next.keys.order,
-                    envelope: next.envelope,
-                });
-                Poll::Ready(Some(envelope))
-            }
-            // With order keys, what waits belongs to a worker that will come back for it.
-            None if queue.closed => Poll::Ready(None),
-            None => {
-                queue.sleepers[worker] = Some(context.waker().clone());
+        let ended = queue.end(worker);
+        let poll = match queue.next(worker) {
+            Next::Event(envelope) => Poll::Ready(Some(envelope)),
+            Next::End => Poll::Ready(None),
+            Next::Nothing => {
+                queue.sleep(worker, context.waker());
                 Poll::Pending
             }
         };
-        // The end of an event may have freed more than one key.
-        let heir = if ended.as_ref().is_some_and(|ended| ended.order.is_some())
-            && !queue.waiting.is_empty()
-        {
-            queue
-                .sleepers
-                .iter_mut()
-                .enumerate()
-                .find_map(|(index, sleeper)| {
-                    if index == worker {
-                        None
-                    } else {
-                        sleeper.take()
-                    }
-                })
-        } else {
-            None
-        };
+        let heir = queue.heir(worker, ended.as_ref());
         drop(queue);
         if let Some(waker) = heir {
             waker.wake();
@@ -269,7 +141,8 @@ impl<E: Event> Lane<E> {
 
     /// Tells the observers of a step before the event's end.
     pub(crate) fn tell(&self, envelope: &Envelope<E>, stage: Stage<'_>) {
-        self.observers
+        self.ends
+            .observers
             .tell(envelope.header(), Some(&self.listener), stage);
     }
 
@@ -277,6 +150,13 @@ impl<E: Event> Lane<E> {
     pub(crate) fn settle(&self, envelope: &Envelope<E>, outcome: Outcome, attempts: u32) -> bool {
         envelope.marks().settle(self.slot, outcome, || {
             self.counters.count(outcome);
+            if outcome == Outcome::Abandoned {
+                self.ends.abandoned.name(Abandoned {
+                    event: E::NAME,
+                    id: envelope.id(),
+                    listener: self.listener.clone(),
+                });
+            }
             let error = "";
             self.tell(
                 envelope,
@@ -309,62 +189,36 @@ impl<E: Event> Lane<E> {
                 },
             );
             let parcel = Arc::clone(envelope) as _;
-            self.dead_letters
+            self.ends
+                .dead_letters
                 .bury(parcel, self.listener.clone(), reason, error, attempts);
         })
     }
 
-    /// Settles `envelope` as abandoned and names it, if it has no outcome yet.
-    pub(crate) fn abandon_one(&self, envelope: &Envelope<E>, named: &mut Vec<Abandoned>) {
-        if self.settle(envelope, Outcome::Abandoned, 0) {
-            named.push(Abandoned {
-                event: E::NAME,
-                id: envelope.id(),
-                listener: self.listener.clone(),
-            });
-        }
-    }
-
     /// Takes no more events. Workers end once they have handled those that wait.
     pub(crate) fn close(&self) {
-        let mut queue = self.lock();
-        queue.closed = true;
-        let wakers: Vec<Waker> = queue.sleepers.iter_mut().filter_map(Option::take).collect();
-        drop(queue);
+        let wakers = self.lock().close();
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Closes the lane and abandons what waits and what is being handled.
-    pub(crate) fn abandon(&self, named: &mut Vec<Abandoned>) {
-        let mut queue = self.lock();
-        queue.closed = true;
-        queue.places.clear();
-        let waiting = mem::take(&mut queue.waiting);
-        let in_flight: Vec<Arc<Envelope<E>>> = queue
-            .in_flight
-            .iter()
-            .flatten()
-            .map(|flight| Arc::clone(&flight.envelope))
-            .collect();
-        drop(queue);
-        for envelope in in_flight
-            .into_iter()
-            .chain(waiting.into_iter().map(|next| next.envelope))
-        {
-            self.abandon_one(&envelope, named);
+    pub(crate) fn abandon(&self) {
+        let abandoned = self.lock().abandon();
+        for envelope in abandoned {
+            self.settle(&envelope, Outcome::Abandoned, 0);
             let _ = guarded(|| drop(envelope));
         }
     }
 
     /// Called when a worker's task is gone, however it ended.
     pub(crate) fn worker_ended(&self, worker: usize) {
-        let ended = self.lock().in_flight[worker].take();
+        let ended = self.lock().end(worker);
         if let Some(ended) = ended {
             self.settle(&ended.envelope, Outcome::Abandoned, 0);
             let _ = guarded(|| drop(ended));
         }
         if self.workers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.abandon(&mut Vec::new());
+            self.abandon();
         }
     }
 
@@ -372,32 +226,5 @@ impl<E: Event> Lane<E> {
         let mut entry = Entry::new(E::NAME, self.listener.clone());
         self.counters.fill(&mut entry);
         entry
-    }
-}
-
-impl<E> Queue<E> {
-    /// Removes the first event whose order key is not being handled.
-    fn next_free(&mut self) -> Option<Waiting<E>> {
-        let Self {
-            waiting, in_flight, ..
-        } = self;
-        let busy = |key: Key| {
-            in_flight
-                .iter()
-                .flatten()
-                .any(|flight| flight.order == Some(key))
-        };
-        let free = waiting
-            .iter()
-            .position(|next| next.keys.order.is_none_or(|key| !busy(key)))?;
-        self.remove(free)
-    }
-
-    fn remove(&mut self, place: usize) -> Option<Waiting<E>> {
-        let removed = self.waiting.remove(place)?;
-        if let Some(key) = removed.keys.coalesce {
-            self.places.remove(&key);
-        }
-        Some(removed)
     }
 }

@@ -60,9 +60,11 @@ mod policy;
 mod retry;
 
 mod delivery;
+mod ends;
 mod envelope;
 mod guard;
 mod lane;
+mod queue;
 mod route;
 mod worker;
 

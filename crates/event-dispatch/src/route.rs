@@ -25,15 +25,14 @@ use std::{
 use tokio::task::coop::consume_budget;
 
 use crate::{
-    Abandoned, Delivery, Envelope, Event, InlineListener, Outcome, Reason, Receipt, Stage,
+    Delivery, Envelope, Event, InlineListener, Outcome, Reason, Receipt, Stage,
     bus::Core,
-    dead_letter::DeadLetters,
     delivery::{Origin, within},
+    ends::Ends,
     envelope::{Acceptance, Header},
     guard::guarded,
     lane::Lane,
     ledger::Entry,
-    observer::Observers,
     outcome::Marks,
     stream::Taps,
 };
@@ -48,8 +47,7 @@ pub(crate) struct Route<E> {
     /// How many envelopes wait in the intake at most.
     bound: usize,
     taps: Arc<Taps<E>>,
-    dead_letters: Arc<DeadLetters>,
-    observers: Observers,
+    ends: Arc<Ends>,
 }
 
 struct Inline<E> {
@@ -84,8 +82,7 @@ impl<E: Event> Route<E> {
     pub(crate) fn new(
         inline: Vec<(Cow<'static, str>, Box<dyn InlineListener<E>>)>,
         lanes: Vec<Arc<Lane<E>>>,
-        dead_letters: Arc<DeadLetters>,
-        observers: Observers,
+        ends: Arc<Ends>,
     ) -> Self {
         let names = inline.iter().map(|(name, _)| name);
         let names = names
@@ -118,8 +115,7 @@ impl<E: Event> Route<E> {
                 refused: 0,
             }),
             taps: Arc::new(Taps::new()),
-            dead_letters,
-            observers,
+            ends,
         }
     }
 
@@ -148,7 +144,8 @@ impl<E: Event> Route<E> {
             Marks::new(self.inline.len(), self.lanes.len()),
             event,
         ));
-        self.observers
+        self.ends
+            .observers
             .tell(envelope.header(), None, Stage::Dispatched);
         if !self.inline.is_empty() {
             if too_deep && origin.inline {
@@ -173,7 +170,7 @@ impl<E: Event> Route<E> {
             }
             Admission::Refused => {
                 let header = envelope.header();
-                self.observers.tell(header, None, Stage::Refused);
+                self.ends.observers.tell(header, None, Stage::Refused);
                 // The subscriber is the application's code.
                 let _ = guarded(|| {
                     tracing::warn!(
@@ -212,7 +209,8 @@ impl<E: Event> Route<E> {
     }
 
     fn tell_inline(&self, envelope: &Envelope<E>, inline: &Inline<E>, stage: Stage<'_>) {
-        self.observers
+        self.ends
+            .observers
             .tell(envelope.header(), Some(&inline.name), stage);
     }
 
@@ -245,7 +243,8 @@ impl<E: Event> Route<E> {
             },
         );
         let parcel = Arc::clone(envelope) as _;
-        self.dead_letters
+        self.ends
+            .dead_letters
             .bury(parcel, inline.name.clone(), reason, error, attempts);
     }
 
@@ -288,15 +287,10 @@ impl<E: Event> Route<E> {
     }
 
     /// Abandons, at every lane, what the lanes have not been given or not finished.
-    fn abandon_all(
-        &self,
-        routing: Option<&Batch<E>>,
-        batch: &Batch<E>,
-        named: &mut Vec<Abandoned>,
-    ) {
+    fn abandon_all(&self, routing: Option<&Batch<E>>, batch: &Batch<E>) {
         for envelope in routing.into_iter().flatten().chain(batch) {
             for lane in &self.lanes {
-                lane.abandon_one(envelope, named);
+                lane.settle(envelope, Outcome::Abandoned, 0);
             }
         }
     }
@@ -356,7 +350,7 @@ pub(crate) trait AnyRoute: Any + Send + Sync {
     /// Accepts no more events; those accepted go on to the lanes.
     fn close(&self);
     /// Closes, and abandons all that has no outcome yet.
-    fn abandon(&self, named: &mut Vec<Abandoned>);
+    fn abandon(&self);
     /// Called when the router's task is gone, however it ended.
     fn router_ended(&self);
     /// Adds an entry for every listener, and returns how many dispatches were refused.
@@ -377,16 +371,16 @@ impl<E: Event> AnyRoute for Route<E> {
         }
     }
 
-    fn abandon(&self, named: &mut Vec<Abandoned>) {
+    fn abandon(&self) {
         let mut intake = self.lock();
         intake.closed = true;
         let batch = mem::take(&mut intake.batch);
         let routing = intake.routing.clone();
         drop(intake);
         // The intake before the lanes: what leaves it in between is found there.
-        self.abandon_all(routing.as_deref(), &batch, named);
+        self.abandon_all(routing.as_deref(), &batch);
         for lane in &self.lanes {
-            lane.abandon(named);
+            lane.abandon();
         }
         self.taps.close();
         let _ = guarded(|| drop((batch, routing)));
@@ -398,7 +392,7 @@ impl<E: Event> AnyRoute for Route<E> {
         let batch = mem::take(&mut intake.batch);
         let routing = intake.routing.take();
         drop(intake);
-        self.abandon_all(routing.as_deref(), &batch, &mut Vec::new());
+        self.abandon_all(routing.as_deref(), &batch);
         for lane in &self.lanes {
             lane.close();
         }

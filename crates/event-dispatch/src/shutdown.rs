@@ -61,17 +61,17 @@ impl Bus {
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let core = &self.handles.core;
         core.close();
-        let drained = self.tasks_ended(|| self.report().is_some());
+        let gave_up = || core.gave_up.load(Ordering::Acquire);
+        let drained = self.tasks_ended(gave_up);
         if tokio::time::timeout(deadline, drained).await.is_err() {
             self.abandon();
         }
-        let Some(report) = self.report() else {
-            return ShutdownReport {
-                abandoned: Vec::new(),
-            };
-        };
-        let _ = tokio::time::timeout(ABORT_GRACE, self.tasks_ended(|| false)).await;
-        report
+        if gave_up() {
+            let _ = tokio::time::timeout(ABORT_GRACE, self.tasks_ended(|| false)).await;
+        }
+        ShutdownReport {
+            abandoned: core.ends.abandoned.all(),
+        }
     }
 
     /// Waits until every task of the bus is gone, or `enough` says so.
@@ -87,26 +87,13 @@ impl Bus {
         }
     }
 
-    fn report(&self) -> Option<ShutdownReport> {
-        let abandoned = &self.handles.core.abandoned;
-        let abandoned = abandoned.lock().unwrap_or_else(PoisonError::into_inner);
-        abandoned
-            .clone()
-            .map(|abandoned| ShutdownReport { abandoned })
-    }
-
     fn abandon(&self) {
         let core = &self.handles.core;
-        let mut named = Vec::new();
-        // Settled first, aborted second: an aborted task would settle its event without naming it.
+        // Settled first, aborted second: then they are named in the order of their dispatch.
         for route in &core.in_order {
-            route.abandon(&mut named);
+            route.abandon();
         }
-        core.abandoned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_default()
-            .extend(named);
+        core.gave_up.store(true, Ordering::Release);
         let tasks = mem::take(&mut *core.aborts.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             task.abort();
