@@ -43,6 +43,8 @@ pub(crate) struct Verdict {
     pub(crate) retried_differently: u32,
     /// Bookings that the diary lacks, or has too many.
     pub(crate) diary_differs: usize,
+    /// What listeners had not finished ten seconds after closing time; the hosts' calendars are slow.
+    pub(crate) abandoned: usize,
     pub(crate) took: Duration,
     /// How long half, and all but one in a hundred, of the reads took at most.
     pub(crate) half: Duration,

@@ -15,7 +15,7 @@ pub(crate) struct Report {
 
 type Row = (&'static str, fn(&Verdict) -> String);
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 16] = [
     ("wishes: Cal.com / page / phone", |day| {
         format!("{} / {} / {}", day.calcom, day.page, day.phone)
     }),
@@ -62,6 +62,9 @@ const ROWS: [Row; 15] = [
     }),
     ("in the end missing or left over in the diary", |day| {
         day.diary_differs.to_string()
+    }),
+    ("listeners: not finished 10 s after closing time", |day| {
+        day.abandoned.to_string()
     }),
     ("took", |day| format!("{:.0} s", day.took.as_secs_f64())),
 ];
