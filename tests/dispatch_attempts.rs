@@ -156,3 +156,88 @@ async fn a_listener_may_skip_an_event() {
     assert!(bus.dead_letters().is_empty());
     assert_eq!(bus.ledger().totals().skipped, 1);
 }
+
+/// D10: an attempt that hangs is given up, and another may mend it.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_too_long_is_retried() {
+    let listener = listen_fn::<Ping, _, _>("listener", |_| async {
+        match Delivery::current().map_or(0, |delivery| delivery.attempt()) {
+            3 => Ok(()),
+            _ => std::future::pending().await,
+        }
+    });
+    let policy = |attempts_left| {
+        Policy::new()
+            .attempt_time_out(Duration::from_secs(2))
+            .retry(attempts(attempts_left).first_pause(Duration::from_secs(1)))
+    };
+    let bus = Bus::builder()
+        .listen_with(listener, policy(3))
+        .build()
+        .expect("fits together");
+    let begun = Instant::now();
+    assert_eq!(outcome(&bus).await, Outcome::Done);
+    // Twice 2 s, and pauses of 1 s and 2 s with jitter of at most themselves.
+    let took = begun.elapsed().as_secs();
+    assert!((7..=10).contains(&took), "{took} s");
+
+    let hangs = listen_fn::<Ping, _, _>("listener", |_| std::future::pending());
+    let bus = Bus::builder()
+        .listen_with(hangs, policy(2))
+        .build()
+        .expect("fits together");
+    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::TimedOut));
+    let letters = bus.dead_letters();
+    assert_eq!(letters[0].attempts(), 2);
+    assert_eq!(letters[0].error(), "attempt not done within 2s");
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("code {0}")]
+struct Smtp(u16);
+
+/// D10: the listener's own errors say whether another attempt helps.
+#[tokio::test(start_paused = true)]
+async fn the_policy_can_tell_permanent_errors_from_others() {
+    let policy = || {
+        Policy::new().retry(attempts(3)).permanent_if(|error| {
+            let error = error.downcast_ref::<Smtp>();
+            error.is_some_and(|Smtp(code)| *code >= 500)
+        })
+    };
+    let (permanent, calls) = bus(policy(), |_| Err(Smtp(550).into()));
+    assert_eq!(outcome(&permanent).await, Outcome::Dead(Reason::Failed));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let (transient, calls) = bus(policy(), |_| Err(Smtp(421).into()));
+    assert_eq!(outcome(&transient).await, Outcome::Dead(Reason::Failed));
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    let panics = Policy::new().permanent_if(|_| panic!("broken"));
+    let (broken, _) = bus(panics, |_| Err(Smtp(421).into()));
+    assert_eq!(outcome(&broken).await, Outcome::Dead(Reason::Panicked));
+}
+
+/// The burst at once, the rest evenly, retries included.
+#[cfg(feature = "rate-limit")]
+#[tokio::test(start_paused = true)]
+async fn a_listener_is_not_called_more_often_than_its_limit() {
+    use vacancy::dispatch::RateLimit;
+    let limit = RateLimit::per_second(NonZeroU32::new(2).expect("not zero"));
+    let limit = limit.burst(NonZeroU32::new(3).expect("not zero"));
+    let (bus, calls) = bus(Policy::new().rate_limit(limit), |_| Ok(()));
+    let begun = Instant::now();
+    let receipts: Vec<_> = (0..9).map(|number| bus.dispatch(Ping(number))).collect();
+    assert!(within(receipts[2].settled()).await.all_done());
+    assert_eq!(begun.elapsed().as_secs(), 0);
+    for receipt in &receipts {
+        assert!(within(receipt.settled()).await.all_done());
+    }
+    assert_eq!(begun.elapsed().as_secs(), 3);
+    assert_eq!(calls.load(Ordering::Relaxed), 9);
+    assert_eq!(
+        bus.topology().rows()[0]
+            .lane
+            .as_ref()
+            .and_then(|lane| lane.rate_limit),
+        Some(limit)
+    );
+}

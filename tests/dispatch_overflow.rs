@@ -134,6 +134,23 @@ async fn a_coalescing_lane_keeps_the_newest_of_each_key() {
     assert_eq!(seen, [0, 5, 6]);
 }
 
+/// D6: one leading run, and one trailing run that has seen the newest, however many workers are idle.
+#[tokio::test]
+async fn a_burst_makes_one_leading_and_one_trailing_run() {
+    let workers = NonZeroUsize::new(4).expect("not zero");
+    let gated = Gated::new(
+        Policy::new()
+            .concurrency(workers)
+            .coalesce_by(|ping: &Ping| ping.0 > 99),
+    );
+    let receipts = gated.fill(7).await;
+    let lane = &gated.bus.lanes()[0];
+    assert_eq!((lane.running, lane.waiting), (1, 1));
+    let (outcomes, seen) = gated.finish(&receipts).await;
+    assert_eq!(seen, [0, 6]);
+    assert_eq!(outcomes[1..6], [Outcome::Coalesced; 5]);
+}
+
 /// D6, D1: nothing of the bus runs while this test dispatches, so only the intake's bound ends it.
 #[tokio::test]
 async fn a_publisher_that_never_yields_is_never_blocked() {

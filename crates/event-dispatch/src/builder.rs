@@ -18,16 +18,15 @@ use dashmap::DashMap;
 use tokio::{runtime::Handle, sync::Notify};
 
 use crate::{
-    Bus, Event, InlineListener, Listener, Observer, Policy, Subscriber, Topology,
+    BatchListener, Batching, Bus, Event, InlineListener, Listener, Observer, Policy, Subscriber,
+    Topology,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
+    draft::{AnyDraft, Draft, InlineDraft, LaneDraft},
     ends::{AbandonedLog, Ends},
     guard::guarded,
-    lane::Lane,
+    handler::{Each, Whole},
     observer::Observers,
-    route::{AnyRoute, Route},
-    topology::{LaneRow, Row},
-    worker,
 };
 
 /// The listeners of a bus that is not built yet; made by [`Bus::builder`].
@@ -41,6 +40,7 @@ pub struct BusBuilder {
     max_causation_depth: NonZeroU32,
     dead_letter_capacity: NonZeroUsize,
     observers: Vec<Box<dyn Observer>>,
+    disabled: Vec<Cow<'static, str>>,
 }
 
 impl BusBuilder {
@@ -51,6 +51,7 @@ impl BusBuilder {
             max_causation_depth: const { NonZeroU32::new(16).expect("16 is not zero") },
             dead_letter_capacity: const { NonZeroUsize::new(1024).expect("1024 is not zero") },
             observers: Vec::new(),
+            disabled: Vec::new(),
         }
     }
 
@@ -61,19 +62,26 @@ impl BusBuilder {
 
     /// Adds a listener with a policy of its own.
     pub fn listen_with<E: Event, L: Listener<E>>(mut self, listener: L, policy: Policy<E>) -> Self {
-        self.draft::<E>().lanes.push(LaneDraft {
-            name: listener.name(),
-            policy,
-            start: Box::new(move |lane, core, runtime| start(lane, listener, core, runtime)),
-        });
+        let lane = LaneDraft::new(listener.name(), Each(listener), None, policy);
+        self.draft::<E>().lanes.push(lane);
+        self
+    }
+
+    /// Adds a listener that handles several events at once.
+    pub fn listen_batches<E: Event, L: BatchListener<E>>(
+        mut self,
+        listener: L,
+        batching: Batching,
+        policy: Policy<E>,
+    ) -> Self {
+        let lane = LaneDraft::new(listener.name(), Whole(listener), Some(batching), policy);
+        self.draft::<E>().lanes.push(lane);
         self
     }
 
     /// Adds an inline listener. Inline listeners run in the order in which they were added.
     pub fn inline<E: Event, L: InlineListener<E>>(mut self, listener: L) -> Self {
-        self.draft::<E>()
-            .inline
-            .push((listener.name(), Box::new(listener)));
+        self.draft::<E>().inline.push(InlineDraft::new(listener));
         self
     }
 
@@ -91,6 +99,15 @@ impl BusBuilder {
     /// Says that `E` must have a listener of this name, or [`build`](Self::build) fails.
     pub fn require<E: Event>(mut self, listener: impl Into<Cow<'static, str>>) -> Self {
         self.draft::<E>().required.push(listener.into());
+        self
+    }
+
+    /// Has the listener of that name take no part, of whichever events: for configuration. See
+    /// [`Policy::enabled`].
+    ///
+    /// [`build`](Self::build) fails if nobody has that name, or if it is required.
+    pub fn disable(mut self, listener: impl Into<Cow<'static, str>>) -> Self {
+        self.disabled.push(listener.into());
         self
     }
 
@@ -123,7 +140,8 @@ impl BusBuilder {
     /// # Errors
     ///
     /// With [`BuildError`] if the listeners do not fit together, or outside a runtime with a timer.
-    pub fn build(self) -> Result<Bus, BuildError> {
+    pub fn build(mut self) -> Result<Bus, BuildError> {
+        self.disable_all()?;
         self.check()?;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         // The only way to ask a runtime for a timer is to make one.
@@ -173,6 +191,23 @@ impl BusBuilder {
         Ok(Bus {
             handles: Arc::new(Handles { core }),
         })
+    }
+
+    fn disable_all(&mut self) -> Result<(), BuildError> {
+        for listener in &self.disabled {
+            let drafts = self.drafts.iter_mut();
+            // All of them: one listener may hear several events.
+            if drafts
+                .filter_map(|draft| draft.disable(listener).then_some(()))
+                .count()
+                == 0
+            {
+                return Err(BuildError::NothingToDisable {
+                    listener: listener.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), BuildError> {
@@ -229,6 +264,38 @@ pub enum BuildError {
         /// The name of the missing listener.
         listener: Cow<'static, str>,
     },
+    /// A required listener was disabled. Enable it, or do not require it.
+    #[error("{event} requires {listener}, which is disabled")]
+    RequiredIsDisabled {
+        /// The name of the event.
+        event: &'static str,
+        /// The name of the listener.
+        listener: Cow<'static, str>,
+    },
+    /// A listener was to be disabled that no event has. Look for a spelling mistake.
+    #[error("no listener is named {listener}, so it cannot be disabled")]
+    NothingToDisable {
+        /// The name that nobody has.
+        listener: Cow<'static, str>,
+    },
+    /// A listener comes after one that the event does not have.
+    #[error("{listener} of {event} comes after {after}, which does not listen to it")]
+    UnknownPredecessor {
+        /// The name of the event.
+        event: &'static str,
+        /// The name of the listener.
+        listener: Cow<'static, str>,
+        /// The name that no listener of the event has.
+        after: Cow<'static, str>,
+    },
+    /// Listeners of one event wait for each other.
+    #[error("listeners of {event} wait for each other: {listeners}")]
+    Circle {
+        /// The name of the event.
+        event: &'static str,
+        /// Their names: each comes after the next, and the last is the first.
+        listeners: String,
+    },
     /// Two types of event have one [`Event::NAME`]. Name one of them differently.
     #[error("two types of event are named {event}")]
     NameTaken {
@@ -241,182 +308,4 @@ pub enum BuildError {
     /// The tokio runtime was built without `enable_time`, which time-outs need.
     #[error("the tokio runtime has no timer")]
     NoTimer,
-}
-
-/// The listeners of one type of event.
-struct Draft<E> {
-    inline: Vec<(Cow<'static, str>, Box<dyn InlineListener<E>>)>,
-    lanes: Vec<LaneDraft<E>>,
-    required: Vec<Cow<'static, str>>,
-}
-
-struct LaneDraft<E> {
-    name: Cow<'static, str>,
-    policy: Policy<E>,
-    start: StartLane<E>,
-}
-
-/// Starts the workers of a lane; it knows the type of the listener.
-type StartLane<E> = Box<dyn FnOnce(Arc<Lane<E>>, &Arc<Core>, &Handle) + Send + Sync>;
-
-/// Starts all tasks of a route.
-type StartRoute = Box<dyn FnOnce(&Arc<Core>, &Handle)>;
-
-impl<E> Default for Draft<E> {
-    fn default() -> Self {
-        Self {
-            inline: Vec::new(),
-            lanes: Vec::new(),
-            required: Vec::new(),
-        }
-    }
-}
-
-impl<E: Event> Draft<E> {
-    fn names(&self) -> impl Iterator<Item = &Cow<'static, str>> {
-        let inline = self.inline.iter().map(|(name, _)| name);
-        inline.chain(self.lanes.iter().map(|lane| &lane.name))
-    }
-}
-
-/// A draft whose event type is forgotten.
-trait AnyDraft: Any + Send + Sync {
-    fn event(&self) -> &'static str;
-    fn check(&self) -> Result<(), BuildError>;
-    fn describe(&self, rows: &mut Vec<Row>);
-    /// The route, unless nobody listens.
-    fn build(self: Box<Self>, ends: &Arc<Ends>) -> Option<(TypeId, Arc<dyn AnyRoute>, StartRoute)>;
-}
-
-impl<E: Event> AnyDraft for Draft<E> {
-    fn event(&self) -> &'static str {
-        E::NAME
-    }
-
-    fn check(&self) -> Result<(), BuildError> {
-        let mut names = HashSet::new();
-        for name in self.names() {
-            if !names.insert(name) {
-                return Err(BuildError::DuplicateName {
-                    event: E::NAME,
-                    listener: name.clone(),
-                });
-            }
-        }
-        match self.required.iter().find(|name| !names.contains(name)) {
-            Some(name) => Err(BuildError::MissingListener {
-                event: E::NAME,
-                listener: name.clone(),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    fn describe(&self, rows: &mut Vec<Row>) {
-        let row = |listener: Option<&Cow<'static, str>>, lane| Row {
-            event: E::NAME,
-            version: E::VERSION,
-            listener: listener.cloned(),
-            lane,
-            required: listener.is_some_and(|name| self.required.contains(name)),
-        };
-        if self.inline.is_empty() && self.lanes.is_empty() {
-            rows.push(row(None, None));
-        }
-        rows.extend(self.inline.iter().map(|(name, _)| row(Some(name), None)));
-        rows.extend(self.lanes.iter().map(|lane| {
-            let policy = &lane.policy;
-            let how = LaneRow {
-                capacity: policy.capacity,
-                overflow: policy.overflow,
-                concurrency: policy.concurrency,
-                time_out: policy.time_out,
-                retry: policy.retry,
-                ordered: policy.order_key.is_some(),
-                coalescing: policy.coalesce_key.is_some(),
-            };
-            row(Some(&lane.name), Some(how))
-        }));
-    }
-
-    fn build(self: Box<Self>, ends: &Arc<Ends>) -> Option<(TypeId, Arc<dyn AnyRoute>, StartRoute)> {
-        if self.inline.is_empty() && self.lanes.is_empty() {
-            return None;
-        }
-        let mut lanes = Vec::new();
-        let mut starts = Vec::new();
-        for (index, draft) in self.lanes.into_iter().enumerate() {
-            let slot = self.inline.len() + index;
-            let lane = Lane::new(draft.name, draft.policy, slot, Arc::clone(ends));
-            let lane = Arc::new(lane);
-            lanes.push(Arc::clone(&lane));
-            starts.push((lane, draft.start));
-        }
-        let route = Arc::new(Route::new(self.inline, lanes, Arc::clone(ends)));
-        let routed = Arc::clone(&route);
-        let start = move |core: &Arc<Core>, runtime: &Handle| {
-            for (lane, start) in starts {
-                start(lane, core, runtime);
-            }
-            if routed.has_lanes() {
-                let router = Arc::clone(&routed);
-                let ended = move || routed.router_ended();
-                spawn(core, runtime, async move { router.run().await }, ended);
-            }
-        };
-        Some((TypeId::of::<E>(), route, Box::new(start)))
-    }
-}
-
-fn start<E: Event, L: Listener<E>>(
-    lane: Arc<Lane<E>>,
-    listener: L,
-    core: &Arc<Core>,
-    runtime: &Handle,
-) {
-    let listener = Arc::new(listener);
-    for worker in 0..lane.policy.concurrency.get() {
-        let work = worker::work(
-            Arc::clone(&lane),
-            Arc::clone(&listener),
-            Arc::clone(core),
-            worker,
-        );
-        let lane = Arc::clone(&lane);
-        spawn(core, runtime, work, move || lane.worker_ended(worker));
-    }
-}
-
-/// Starts a task that the core counts and may abort, and that runs `ended` however it ends.
-fn spawn(
-    core: &Arc<Core>,
-    runtime: &Handle,
-    task: impl Future<Output = ()> + Send + 'static,
-    ended: impl FnOnce() + Send + 'static,
-) {
-    core.tasks.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-    let guard = TaskGuard {
-        core: Arc::clone(core),
-        ended: Some(ended),
-    };
-    let task = runtime.spawn(async move {
-        let _guard = guard;
-        task.await;
-    });
-    core.adopt(task.abort_handle());
-}
-
-/// Reports the end of a task, also when it was aborted or its runtime ended.
-struct TaskGuard<F: FnOnce()> {
-    core: Arc<Core>,
-    ended: Option<F>,
-}
-
-impl<F: FnOnce()> Drop for TaskGuard<F> {
-    fn drop(&mut self) {
-        if let Some(ended) = self.ended.take() {
-            ended();
-        }
-        self.core.task_ended();
-    }
 }

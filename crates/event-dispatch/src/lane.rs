@@ -8,55 +8,91 @@
 //!    keys are computed before, displaced envelopes are settled after.
 //! 3. With one worker, events are handled in the order in which the router handed them over. With
 //!    several, of two events with one order key the later starts after the earlier has ended.
-//! 4. Workers end once the lane is closed and nothing waits. If they end otherwise, because their
+//! 4. A lane that comes after others is given an event once, by the last of them to end it, and closes
+//!    after the last of them.
+//! 5. Workers end once the lane is closed and nothing waits. If they end otherwise, because their
 //!    task was aborted or the runtime ended, the last of them settles what waits.
 
 use std::{
     borrow::Cow,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering, fence},
     },
     task::{Context, Poll, Waker},
 };
 
+#[cfg(feature = "rate-limit")]
+use crate::rate_limit::Limiter;
 use crate::{
-    Abandoned, Envelope, Event, Outcome, Policy, Reason, Stage,
+    Abandoned, Batching, Envelope, Event, LaneState, Outcome, Policy, Reason, Stage,
     ends::Ends,
     guard::guarded,
     ledger::{Counters, Entry},
-    queue::{Keys, Next, Queue},
+    queue::{Hands, Keys, Next, Queue},
 };
 
 /// One listener's bounded queue.
 pub(crate) struct Lane<E> {
     pub(crate) listener: Cow<'static, str>,
     pub(crate) policy: Policy<E>,
+    pub(crate) batching: Option<Batching>,
     /// The lane's place among the marks of an envelope.
     slot: usize,
     queue: Mutex<Queue<E>>,
     workers: AtomicUsize,
     counters: Counters,
     ends: Arc<Ends>,
+    /// The marks of the lanes that this one comes after.
+    predecessors: Box<[usize]>,
+    /// How many of those have not ended.
+    open_predecessors: AtomicUsize,
+    /// Those that come after this one; set once, before there are events.
+    followers: OnceLock<Box<[Arc<Lane<E>>]>>,
+    #[cfg(feature = "rate-limit")]
+    limiter: Option<Limiter>,
 }
 
 impl<E: Event> Lane<E> {
     pub(crate) fn new(
         listener: Cow<'static, str>,
         policy: Policy<E>,
+        batching: Option<Batching>,
         slot: usize,
+        predecessors: Box<[usize]>,
         ends: Arc<Ends>,
     ) -> Self {
         let workers = policy.concurrency.get();
         Self {
             listener,
+            batching,
             slot,
             queue: Mutex::new(Queue::new(policy.capacity.get(), policy.overflow, workers)),
+            #[cfg(feature = "rate-limit")]
+            limiter: policy.rate_limit.map(Limiter::new),
             policy,
             workers: AtomicUsize::new(workers),
             counters: Counters::default(),
             ends,
+            open_predecessors: AtomicUsize::new(predecessors.len()),
+            predecessors,
+            followers: OnceLock::new(),
         }
+    }
+
+    /// Says which lanes come after this one.
+    pub(crate) fn precede(&self, followers: Box<[Arc<Self>]>) {
+        // A lane is connected once, when the bus is built.
+        let _ = self.followers.set(followers);
+    }
+
+    fn followers(&self) -> &[Arc<Self>] {
+        self.followers.get().map_or(&[], |followers| followers)
+    }
+
+    /// Whether the router gives it its events; those that come after others get them from these.
+    pub(crate) fn is_first(&self) -> bool {
+        self.predecessors.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<E>> {
@@ -87,10 +123,7 @@ impl<E: Event> Lane<E> {
         let wakers = queue.wake();
         drop(queue);
         for (envelope, outcome) in displaced {
-            match outcome {
-                Outcome::Dead(reason) => self.bury(&envelope, reason, String::new(), 0),
-                outcome => self.settle(&envelope, outcome, 0),
-            };
+            self.end(&envelope, outcome, 0, String::new());
             let _ = guarded(|| drop(envelope));
         }
         wakers.into_iter().for_each(Waker::wake);
@@ -106,37 +139,69 @@ impl<E: Event> Lane<E> {
         match keys {
             Ok(keys) => Some(keys),
             Err(panic) => {
-                self.bury(envelope, Reason::Panicked, panic.0, 0);
+                self.end(envelope, Outcome::Dead(Reason::Panicked), 0, panic.0);
                 None
             }
         }
     }
 
-    /// Gives `worker` its next event, after which the one it had counts as ended; `None` if the lane
-    /// is closed and empty.
-    pub(crate) fn poll_next(
-        &self,
-        worker: usize,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Arc<Envelope<E>>>> {
+    /// Gives a worker its next events, after which those it had count as ended; false if the lane is
+    /// closed and empty.
+    pub(crate) fn poll_next(&self, hands: &mut Hands<E>, context: &mut Context<'_>) -> Poll<bool> {
         let mut queue = self.lock();
-        let ended = queue.end(worker);
-        let poll = match queue.next(worker) {
-            Next::Event(envelope) => Poll::Ready(Some(envelope)),
-            Next::End => Poll::Ready(None),
-            Next::Nothing => {
-                queue.sleep(worker, context.waker());
-                Poll::Pending
-            }
-        };
-        let heir = queue.heir(worker, ended.as_ref());
+        queue.end(hands);
+        let next = queue.next(hands);
+        if next == Next::Nothing {
+            queue.sleep(hands, context.waker());
+        }
+        let heir = queue.heir(hands);
         drop(queue);
         if let Some(waker) = heir {
             waker.wake();
         }
-        // Perhaps the last hold on the event, whose drop may panic.
-        let _ = guarded(|| drop(ended));
-        poll
+        hands.let_go();
+        match next {
+            Next::Events => Poll::Ready(true),
+            Next::End => Poll::Ready(false),
+            Next::Nothing => Poll::Pending,
+        }
+    }
+
+    /// Fills a batch that has begun; ready when it is full, or nothing more will come.
+    pub(crate) fn poll_more(&self, hands: &mut Hands<E>, context: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
+        queue.next(hands);
+        if hands.are_full() || queue.is_over() {
+            return Poll::Ready(());
+        }
+        queue.sleep(hands, context.waker());
+        Poll::Pending
+    }
+
+    /// Waits until the listener may be called once more.
+    pub(crate) async fn turn(&self) {
+        #[cfg(feature = "rate-limit")]
+        if let Some(limiter) = &self.limiter {
+            limiter.turn().await;
+        }
+    }
+
+    /// Stops handing out events, or goes on.
+    pub(crate) fn pause(&self, paused: bool) {
+        let wakers = self.lock().pause(paused);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// What waits and runs now.
+    pub(crate) fn state(&self) -> LaneState {
+        let (waiting, running, paused) = self.lock().state();
+        LaneState {
+            event: E::NAME,
+            listener: self.listener.clone(),
+            waiting,
+            running,
+            paused,
+        }
     }
 
     /// Tells the observers of a step before the event's end.
@@ -146,53 +211,70 @@ impl<E: Event> Lane<E> {
             .tell(envelope.header(), Some(&self.listener), stage);
     }
 
-    /// Counts an outcome, if the event has none yet.
-    pub(crate) fn settle(&self, envelope: &Envelope<E>, outcome: Outcome, attempts: u32) -> bool {
+    /// Settles the event here, if it has no outcome yet, and gives it to the lanes that come after.
+    pub(crate) fn end(
+        &self,
+        envelope: &Arc<Envelope<E>>,
+        outcome: Outcome,
+        attempts: u32,
+        error: String,
+    ) {
+        if self.settle(envelope, outcome, attempts, error) {
+            for follower in self.followers() {
+                follower.arrive(envelope);
+            }
+        }
+    }
+
+    /// Counts and records an outcome, if the event has none yet.
+    pub(crate) fn settle(
+        &self,
+        envelope: &Arc<Envelope<E>>,
+        outcome: Outcome,
+        attempts: u32,
+        error: String,
+    ) -> bool {
         envelope.marks().settle(self.slot, outcome, || {
             self.counters.count(outcome);
-            if outcome == Outcome::Abandoned {
-                self.ends.abandoned.name(Abandoned {
+            let stage = Stage::Ended {
+                outcome,
+                attempts,
+                error: &error,
+            };
+            self.tell(envelope, stage);
+            match outcome {
+                Outcome::Dead(reason) => {
+                    let (parcel, listener) = (Arc::clone(envelope) as _, self.listener.clone());
+                    let letters = &self.ends.dead_letters;
+                    letters.bury(parcel, listener, reason, error, attempts);
+                }
+                Outcome::Abandoned => self.ends.abandoned.name(Abandoned {
                     event: E::NAME,
                     id: envelope.id(),
                     listener: self.listener.clone(),
-                });
+                }),
+                _ => {}
             }
-            let error = "";
-            self.tell(
-                envelope,
-                Stage::Ended {
-                    outcome,
-                    attempts,
-                    error,
-                },
-            );
         })
     }
 
-    /// Makes a dead letter, if the event has no outcome yet.
-    pub(crate) fn bury(
-        &self,
-        envelope: &Arc<Envelope<E>>,
-        reason: Reason,
-        error: String,
-        attempts: u32,
-    ) -> bool {
-        let outcome = Outcome::Dead(reason);
-        envelope.marks().settle(self.slot, outcome, || {
-            self.counters.count(outcome);
-            self.tell(
-                envelope,
-                Stage::Ended {
-                    outcome,
-                    attempts,
-                    error: &error,
-                },
-            );
-            let parcel = Arc::clone(envelope) as _;
-            self.ends
-                .dead_letters
-                .bury(parcel, self.listener.clone(), reason, error, attempts);
-        })
+    /// Called by each lane that this one comes after, once the event has ended there.
+    fn arrive(&self, envelope: &Arc<Envelope<E>>) {
+        // Of two that end at once, at least one has to see both.
+        fence(Ordering::SeqCst);
+        let marks = envelope.marks();
+        let mut predecessors = self.predecessors.iter();
+        if predecessors.all(|slot| marks.outcome(*slot).is_some()) && marks.queue(self.slot) {
+            self.take(std::slice::from_ref(envelope));
+        }
+    }
+
+    /// Abandons the event here and at the lanes that come after, without giving it to these.
+    pub(crate) fn abandon_one(&self, envelope: &Arc<Envelope<E>>) {
+        self.settle(envelope, Outcome::Abandoned, 0, String::new());
+        for follower in self.followers() {
+            follower.abandon_one(envelope);
+        }
     }
 
     /// Takes no more events. Workers end once they have handled those that wait.
@@ -205,20 +287,29 @@ impl<E: Event> Lane<E> {
     pub(crate) fn abandon(&self) {
         let abandoned = self.lock().abandon();
         for envelope in abandoned {
-            self.settle(&envelope, Outcome::Abandoned, 0);
+            self.abandon_one(&envelope);
             let _ = guarded(|| drop(envelope));
         }
     }
 
     /// Called when a worker's task is gone, however it ended.
     pub(crate) fn worker_ended(&self, worker: usize) {
-        let ended = self.lock().end(worker);
-        if let Some(ended) = ended {
-            self.settle(&ended.envelope, Outcome::Abandoned, 0);
+        let left = self.lock().leave(worker);
+        for ended in left {
+            self.abandon_one(&ended.envelope);
             let _ = guarded(|| drop(ended));
         }
         if self.workers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.abandon();
+            for follower in self.followers() {
+                follower.predecessor_ended();
+            }
+        }
+    }
+
+    fn predecessor_ended(&self) {
+        if self.open_predecessors.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.close();
         }
     }
 

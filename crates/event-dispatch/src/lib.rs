@@ -50,33 +50,41 @@
 //!   types of event have no order between them.
 //! - `panic = "abort"` ends the process at a listener's panic.
 
+mod batch;
 mod event;
 mod listener;
 mod subscriber;
 
 mod builder;
 mod bus;
+mod draft;
 mod policy;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
 mod retry;
 
 mod delivery;
 mod ends;
 mod envelope;
 mod guard;
+mod handler;
 mod lane;
 mod queue;
 mod route;
+mod time_out;
 mod worker;
 
 mod dead_letter;
 mod ledger;
 mod observer;
 mod outcome;
+mod pause;
 mod receipt;
 mod shutdown;
 mod stream;
 mod topology;
 
+pub use batch::{Batch, BatchListener, Batching};
 pub use builder::{BuildError, BusBuilder};
 pub use bus::Bus;
 pub use dead_letter::DeadLetter;
@@ -87,7 +95,10 @@ pub use ledger::{Entry, Ledger};
 pub use listener::{BoxError, InlineFn, InlineListener, ListenFn, Listener, inline_fn, listen_fn};
 pub use observer::{Observer, Stage, Step};
 pub use outcome::{Outcome, Reason};
+pub use pause::{LaneState, PauseError};
 pub use policy::{Overflow, Policy};
+#[cfg(feature = "rate-limit")]
+pub use rate_limit::RateLimit;
 pub use receipt::{Outcomes, Receipt, Report, Unreachable};
 pub use retry::{Permanent, Retry, Skip};
 pub use shutdown::{Abandoned, ShutdownReport};

@@ -24,7 +24,7 @@ pub trait Listener<E: Event>: Send + Sync + 'static {
     /// The listener's name, unique among those of one event: by default the type's name without its
     /// path and parameters.
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(short_type_name::<Self>())
+        Cow::Borrowed(short_name(type_name::<Self>()))
     }
 
     /// What the lane calls. Only [`ListenFn`] replaces it, to own the envelope.
@@ -49,7 +49,7 @@ pub trait InlineListener<E: Event>: Send + Sync + 'static {
     /// The listener's name, unique among those of one event: by default the type's name without its
     /// path and parameters.
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(short_type_name::<Self>())
+        Cow::Borrowed(short_name(type_name::<Self>()))
     }
 }
 
@@ -189,8 +189,8 @@ impl<E: Event, F: Fn(&E) + Send + Sync + 'static> InlineListener<E> for InlineFn
     }
 }
 
-fn short_type_name<T: ?Sized>() -> &'static str {
-    let name = type_name::<T>();
+/// The name of a type without its path and parameters.
+pub(crate) fn short_name(name: &'static str) -> &'static str {
     let name = name.split_once('<').map_or(name, |(before, _)| before);
     name.rsplit_once("::").map_or(name, |(_, last)| last)
 }

@@ -112,6 +112,8 @@ impl Outcome {
 const NIBBLE: usize = 4;
 const PER_WORD: usize = 16;
 const WORDS: usize = 8;
+/// The mark of an event that its lane has been given by those it comes after. It reads as pending.
+const QUEUED: u64 = 0x7;
 /// The mark of an outcome that is being recorded. It reads as pending.
 const CLAIMED: u64 = 0xf;
 /// Set in `state` once somebody waits for this event.
@@ -170,7 +172,7 @@ impl Marks {
         let (word, shift) = self.word(slot);
         let mut seen = word.load(Ordering::Relaxed);
         loop {
-            if (seen >> shift) & CLAIMED != 0 {
+            if !matches!((seen >> shift) & CLAIMED, 0 | QUEUED) {
                 return false;
             }
             match word.compare_exchange_weak(
@@ -192,6 +194,15 @@ impl Marks {
             self.settled.notify_waiters();
         }
         true
+    }
+
+    /// Claims the handing over of the event to a lane; false if somebody else has, or it has ended.
+    pub(crate) fn queue(&self, slot: usize) -> bool {
+        let (word, shift) = self.word(slot);
+        let claimed = word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |seen| {
+            ((seen >> shift) & CLAIMED == 0).then_some(seen | QUEUED << shift)
+        });
+        claimed.is_ok()
     }
 
     /// Corrects the mark of an inline listener, which started as done. Only for use before the
@@ -240,6 +251,20 @@ mod tests {
             assert_eq!(marks.outcome(slot), Some(Outcome::Abandoned));
             assert_eq!(marks.outcome((slot + 1) % 200), None);
         }
+    }
+
+    #[test]
+    fn what_is_queued_is_pending_and_queued_once() {
+        let marks = Marks::new(1, 20);
+        for slot in [1, 20] {
+            assert!(marks.queue(slot));
+            assert!(!marks.queue(slot));
+            assert_eq!(marks.outcome(slot), None);
+            assert!(marks.settle(slot, Outcome::Skipped, || ()));
+            assert!(!marks.queue(slot));
+            assert_eq!(marks.outcome(slot), Some(Outcome::Skipped));
+        }
+        assert!(!marks.queue(0));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! [`Policy`]: how a lane treats its listener and its queue.
 
 use std::{
+    borrow::Cow,
+    error::Error,
     fmt,
     hash::{BuildHasher, Hash, RandomState},
     num::NonZeroUsize,
@@ -8,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "rate-limit")]
+use crate::RateLimit;
 use crate::Retry;
 
 /// How a lane treats its listener and its queue.
@@ -35,10 +39,19 @@ pub struct Policy<E> {
     pub(crate) overflow: Overflow,
     pub(crate) concurrency: NonZeroUsize,
     pub(crate) time_out: Duration,
+    pub(crate) attempt_time_out: Option<Duration>,
     pub(crate) retry: Option<Retry>,
+    pub(crate) permanent: Option<ErrorClass>,
+    #[cfg(feature = "rate-limit")]
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) after: Vec<Cow<'static, str>>,
+    pub(crate) enabled: bool,
     pub(crate) order_key: Option<KeyFn<E>>,
     pub(crate) coalesce_key: Option<KeyFn<E>>,
 }
+
+/// Says of an error whether another attempt cannot mend it.
+pub(crate) type ErrorClass = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
 
 /// What a full lane does with one more event. It never makes the publisher wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,7 +82,13 @@ impl<E> Policy<E> {
             overflow: Overflow::default(),
             concurrency: NonZeroUsize::MIN,
             time_out: Duration::from_secs(30),
+            attempt_time_out: None,
             retry: None,
+            permanent: None,
+            #[cfg(feature = "rate-limit")]
+            rate_limit: None,
+            after: Vec::new(),
+            enabled: true,
             order_key: None,
             coalesce_key: None,
         }
@@ -112,10 +131,66 @@ impl<E> Policy<E> {
         self
     }
 
+    /// Sets the time that one attempt may take. Default: none of its own.
+    ///
+    /// Then the listener's future is dropped and the attempt counts as failed: it is retried as the
+    /// policy says. The event's [`time_out`](Self::time_out) still holds over all attempts.
+    #[must_use]
+    pub fn attempt_time_out(mut self, time_out: Duration) -> Self {
+        self.attempt_time_out = Some(time_out);
+        self
+    }
+
     /// Sets how a failed listener is called again. Default: it is not.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = Some(retry);
+        self
+    }
+
+    /// Says which errors another attempt cannot mend: they are not retried. Default: those that are
+    /// [`Permanent`](crate::Permanent), which are never retried.
+    ///
+    /// `is_permanent` is given the listener's error, to be downcast. A panic in it makes a dead letter.
+    #[must_use]
+    pub fn permanent_if(
+        mut self,
+        is_permanent: impl Fn(&(dyn Error + 'static)) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.permanent = Some(Arc::new(is_permanent));
+        self
+    }
+
+    /// Sets how often the listener may be called, retries included. Default: without limit.
+    ///
+    /// An event that has to wait for its turn is being handled already, and its time-out has not
+    /// begun.
+    #[cfg(feature = "rate-limit")]
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
+        self
+    }
+
+    /// Has the listener wait, for each event, until the listener of that name has an outcome for it,
+    /// whichever. May be said several times.
+    ///
+    /// Only the order is bound, so the other's failure keeps nothing from this one; ask
+    /// [`Failed`](crate::Failed) for that. An inline listener has always run before; one that is
+    /// disabled is not waited for. Until then the event does not count against this lane's capacity.
+    #[must_use]
+    pub fn after(mut self, listener: impl Into<Cow<'static, str>>) -> Self {
+        self.after.push(listener.into());
+        self
+    }
+
+    /// Sets whether the listener takes part, for instance by configuration. Default: it does.
+    ///
+    /// One that is disabled is a row of the [`Topology`](crate::Topology) and nothing else: it is given
+    /// no events, and no outcome is counted for it.
+    #[must_use]
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
         self
     }
 
@@ -131,12 +206,17 @@ impl<E> Policy<E> {
 
     /// Lets an event take the place of a waiting one with an equal key.
     ///
-    /// The older one ends as [`Outcome::Coalesced`](crate::Outcome::Coalesced). The newer one keeps
+    /// The older one ends as [`Outcome::Coalesced`](crate::Outcome::Coalesced). The newer one takes
     /// its place in the queue, so a key that changes all the time is handled all the same, and may
-    /// overtake events with other keys. Keys are compared as in [`ordered_by`](Self::ordered_by).
+    /// overtake events with other keys. An event that comes while one with its key is being handled
+    /// waits for the end of that, so a burst makes one leading run and one trailing run, which has
+    /// seen the newest. Keys are compared as in [`ordered_by`](Self::ordered_by); unless that says
+    /// otherwise, this key is also that of the order.
     #[must_use]
     pub fn coalesce_by<K: Hash>(mut self, key: impl Fn(&E) -> K + Send + Sync + 'static) -> Self {
-        self.coalesce_key = Some(KeyFn::new(key));
+        let key = KeyFn::new(key);
+        self.order_key.get_or_insert_with(|| key.clone());
+        self.coalesce_key = Some(key);
         self
     }
 }
@@ -154,7 +234,13 @@ impl<E> Clone for Policy<E> {
             overflow: self.overflow,
             concurrency: self.concurrency,
             time_out: self.time_out,
+            attempt_time_out: self.attempt_time_out,
             retry: self.retry,
+            permanent: self.permanent.clone(),
+            #[cfg(feature = "rate-limit")]
+            rate_limit: self.rate_limit,
+            after: self.after.clone(),
+            enabled: self.enabled,
             order_key: self.order_key.clone(),
             coalesce_key: self.coalesce_key.clone(),
         }
@@ -168,10 +254,13 @@ impl<E> fmt::Debug for Policy<E> {
             .field("overflow", &self.overflow)
             .field("concurrency", &self.concurrency)
             .field("time_out", &self.time_out)
+            .field("attempt_time_out", &self.attempt_time_out)
             .field("retry", &self.retry)
+            .field("after", &self.after)
+            .field("enabled", &self.enabled)
             .field("ordered", &self.order_key.is_some())
             .field("coalesced", &self.coalesce_key.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     task::Waker,
 };
 
-use crate::{Envelope, Outcome, Overflow, Reason, policy::Key};
+use crate::{Batch, Envelope, Outcome, Overflow, Reason, guard::guarded, policy::Key};
 
 /// What waits in a lane, and what its workers have taken.
 pub(crate) struct Queue<E> {
@@ -18,9 +18,10 @@ pub(crate) struct Queue<E> {
     capacity: usize,
     overflow: Overflow,
     /// What each worker handles now.
-    in_flight: Box<[Option<InFlight<E>>]>,
+    in_flight: Box<[Vec<InFlight<E>>]>,
     /// Workers that found nothing to do.
     sleepers: Box<[Option<Waker>]>,
+    paused: bool,
     closed: bool,
 }
 
@@ -37,6 +38,39 @@ pub(crate) struct InFlight<E> {
     pub(crate) envelope: Arc<Envelope<E>>,
 }
 
+/// What one worker has in its hands.
+pub(crate) struct Hands<E> {
+    worker: usize,
+    most: usize,
+    /// What it handles.
+    pub(crate) batch: Batch<E>,
+    /// What it had before; kept for its room.
+    ended: Vec<InFlight<E>>,
+}
+
+impl<E> Hands<E> {
+    /// Of a worker that handles at most so many events at once.
+    pub(crate) fn new(worker: usize, most: usize) -> Self {
+        Self {
+            worker,
+            most,
+            batch: Batch::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    pub(crate) fn are_full(&self) -> bool {
+        self.batch.len() >= self.most
+    }
+
+    /// Lets go of what the worker had before. The lane must not be locked: an event's drop may panic.
+    pub(crate) fn let_go(&mut self) {
+        while let Some(ended) = self.ended.pop() {
+            let _ = guarded(|| drop(ended));
+        }
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Keys {
     pub(crate) order: Option<Key>,
@@ -44,8 +78,9 @@ pub(crate) struct Keys {
 }
 
 /// What a worker finds.
-pub(crate) enum Next<E> {
-    Event(Arc<Envelope<E>>),
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Events,
     Nothing,
     /// Nothing, and there will be nothing more.
     End,
@@ -59,8 +94,9 @@ impl<E> Queue<E> {
             next_ticket: 0,
             capacity,
             overflow,
-            in_flight: (0..workers).map(|_| None).collect(),
+            in_flight: (0..workers).map(|_| Vec::new()).collect(),
             sleepers: (0..workers).map(|_| None).collect(),
+            paused: false,
             closed: false,
         }
     }
@@ -113,47 +149,76 @@ impl<E> Queue<E> {
         displaced
     }
 
-    /// Gives `worker` its next event.
-    pub(crate) fn next(&mut self, worker: usize) -> Next<E> {
-        match self.next_free() {
-            Some(next) => {
-                let envelope = Arc::clone(&next.envelope);
-                self.in_flight[worker] = Some(InFlight {
-                    order: next.keys.order,
-                    envelope: next.envelope,
-                });
-                Next::Event(envelope)
-            }
-            // With order keys, what waits belongs to a worker that will come back for it.
-            None if self.closed => Next::End,
-            None => Next::Nothing,
+    /// Gives a worker as many events as its hands have room for.
+    pub(crate) fn next(&mut self, hands: &mut Hands<E>) -> Next {
+        while !hands.are_full() && !self.paused {
+            let Some(next) = self.next_free(hands.worker) else {
+                break;
+            };
+            hands.batch.push(Arc::clone(&next.envelope));
+            self.in_flight[hands.worker].push(InFlight {
+                order: next.keys.order,
+                envelope: next.envelope,
+            });
+        }
+        // With order keys, what waits belongs to a worker that will come back for it.
+        let over = self.closed && (!self.paused || self.waiting.is_empty());
+        match (hands.batch.is_empty(), over) {
+            (false, _) => Next::Events,
+            (true, false) => Next::Nothing,
+            (true, true) => Next::End,
         }
     }
 
-    /// Notes that `worker` is done with what it had, and gives that back.
-    pub(crate) fn end(&mut self, worker: usize) -> Option<InFlight<E>> {
-        self.in_flight[worker].take()
+    /// Whether nothing more can come for a batch that waits for more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.closed || self.paused
     }
 
-    /// A worker to wake because `worker` has ended something: that may have freed more than one key.
-    pub(crate) fn heir(&mut self, worker: usize, ended: Option<&InFlight<E>>) -> Option<Waker> {
-        if ended.is_none_or(|ended| ended.order.is_none()) || self.waiting.is_empty() {
+    /// Notes that a worker is done with what it had, which it has to let go of.
+    pub(crate) fn end(&mut self, hands: &mut Hands<E>) {
+        mem::swap(&mut hands.ended, &mut self.in_flight[hands.worker]);
+    }
+
+    /// What a worker had when its task went away.
+    pub(crate) fn leave(&mut self, worker: usize) -> Vec<InFlight<E>> {
+        mem::take(&mut self.in_flight[worker])
+    }
+
+    /// A worker to wake because another has ended something: that may have freed more than one key.
+    pub(crate) fn heir(&mut self, hands: &Hands<E>) -> Option<Waker> {
+        if self.waiting.is_empty() || hands.ended.iter().all(|ended| ended.order.is_none()) {
             return None;
         }
         let others = self.sleepers.iter_mut().enumerate();
         others
-            .filter(|(index, _)| *index != worker)
+            .filter(|(index, _)| *index != hands.worker)
             .find_map(|(_, sleeper)| sleeper.take())
     }
 
-    pub(crate) fn sleep(&mut self, worker: usize, waker: &Waker) {
-        self.sleepers[worker] = Some(waker.clone());
+    pub(crate) fn sleep(&mut self, hands: &Hands<E>, waker: &Waker) {
+        self.sleepers[hands.worker] = Some(waker.clone());
     }
 
     /// As many sleeping workers as there is something to do for.
     pub(crate) fn wake(&mut self) -> Vec<Waker> {
+        if self.paused {
+            return Vec::new();
+        }
         let sleepers = self.sleepers.iter_mut().filter_map(Option::take);
         sleepers.take(self.waiting.len()).collect()
+    }
+
+    /// Hands out nothing more until told otherwise, and returns the workers that this concerns.
+    pub(crate) fn pause(&mut self, paused: bool) -> Vec<Waker> {
+        self.paused = paused;
+        self.sleepers.iter_mut().filter_map(Option::take).collect()
+    }
+
+    /// How many wait, how many are being handled, and whether the lane is paused.
+    pub(crate) fn state(&self) -> (usize, usize, bool) {
+        let running = self.in_flight.iter().map(Vec::len).sum();
+        (self.waiting.len(), running, self.paused)
     }
 
     /// Takes nothing more, and returns all workers that sleep.
@@ -174,15 +239,16 @@ impl<E> Queue<E> {
             .collect()
     }
 
-    /// Removes the first event whose order key is not being handled.
-    fn next_free(&mut self) -> Option<Waiting<E>> {
+    /// Removes the first event whose order key no other worker is handling.
+    fn next_free(&mut self, worker: usize) -> Option<Waiting<E>> {
         let Self {
             waiting, in_flight, ..
         } = self;
         let busy = |key: Key| {
-            in_flight
-                .iter()
-                .flatten()
+            let others = in_flight.iter().enumerate();
+            others
+                .filter(|(index, _)| *index != worker)
+                .flat_map(|(_, flights)| flights)
                 .any(|flight| flight.order == Some(key))
         };
         let free = waiting

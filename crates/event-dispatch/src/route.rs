@@ -25,9 +25,10 @@ use std::{
 use tokio::task::coop::consume_budget;
 
 use crate::{
-    Delivery, Envelope, Event, InlineListener, Outcome, Reason, Receipt, Stage,
+    Delivery, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt, Stage,
     bus::Core,
     delivery::{Origin, within},
+    draft::InlineDraft,
     ends::Ends,
     envelope::{Acceptance, Header},
     guard::guarded,
@@ -80,11 +81,11 @@ enum Admission {
 
 impl<E: Event> Route<E> {
     pub(crate) fn new(
-        inline: Vec<(Cow<'static, str>, Box<dyn InlineListener<E>>)>,
+        inline: Vec<InlineDraft<E>>,
         lanes: Vec<Arc<Lane<E>>>,
         ends: Arc<Ends>,
     ) -> Self {
-        let names = inline.iter().map(|(name, _)| name);
+        let names = inline.iter().map(|inline| &inline.name);
         let names = names
             .chain(lanes.iter().map(|lane| &lane.listener))
             .cloned()
@@ -98,9 +99,9 @@ impl<E: Event> Route<E> {
                 .unwrap_or(0),
             inline: inline
                 .into_iter()
-                .map(|(name, listener)| Inline {
-                    name,
-                    listener,
+                .map(|draft| Inline {
+                    name: draft.name,
+                    listener: draft.listener,
                     dead: AtomicU64::new(0),
                 })
                 .collect(),
@@ -157,16 +158,12 @@ impl<E: Event> Route<E> {
         match self.admit(&envelope, too_deep) {
             Admission::Queued => {}
             Admission::Kept => {
-                for lane in &self.lanes {
-                    let bound = format!("more than {} events in a chain", core.max_causation_depth);
-                    lane.bury(&envelope, Reason::CausationTooDeep, bound, 0);
-                }
+                let bound = format!("more than {} events in a chain", core.max_causation_depth);
+                self.settle_all(&envelope, Outcome::Dead(Reason::CausationTooDeep), &bound);
                 self.taps.offer(std::slice::from_ref(&envelope));
             }
             Admission::Overflowed => {
-                for lane in &self.lanes {
-                    lane.bury(&envelope, Reason::Overflowed, String::new(), 0);
-                }
+                self.settle_all(&envelope, Outcome::Dead(Reason::Overflowed), "");
             }
             Admission::Refused => {
                 let header = envelope.header();
@@ -248,6 +245,13 @@ impl<E: Event> Route<E> {
             .bury(parcel, inline.name.clone(), reason, error, attempts);
     }
 
+    /// Settles at every lane an event that none of them is given.
+    fn settle_all(&self, envelope: &Arc<Envelope<E>>, outcome: Outcome, error: &str) {
+        for lane in &self.lanes {
+            lane.settle(envelope, outcome, 0, error.to_owned());
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Intake<E>> {
         self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -286,11 +290,16 @@ impl<E: Event> Route<E> {
         admission
     }
 
+    /// The lanes that come after no other.
+    fn first_lanes(&self) -> impl Iterator<Item = &Arc<Lane<E>>> {
+        self.lanes.iter().filter(|lane| lane.is_first())
+    }
+
     /// Abandons, at every lane, what the lanes have not been given or not finished.
     fn abandon_all(&self, routing: Option<&Batch<E>>, batch: &Batch<E>) {
         for envelope in routing.into_iter().flatten().chain(batch) {
             for lane in &self.lanes {
-                lane.settle(envelope, Outcome::Abandoned, 0);
+                lane.settle(envelope, Outcome::Abandoned, 0, String::new());
             }
         }
     }
@@ -303,7 +312,7 @@ impl<E: Event> Route<E> {
             poll_fn(|context| self.poll_batch(&mut spare, &mut lingered, context)).await
         {
             lingered = false;
-            for lane in &self.lanes {
+            for lane in self.first_lanes() {
                 lane.take(&batch);
             }
             self.taps.offer(&batch);
@@ -353,6 +362,9 @@ pub(crate) trait AnyRoute: Any + Send + Sync {
     fn abandon(&self);
     /// Called when the router's task is gone, however it ended.
     fn router_ended(&self);
+    /// Pauses or resumes the lane of that name, and returns how many there are.
+    fn pause(&self, listener: &str, paused: bool) -> usize;
+    fn lane_states(&self) -> Vec<LaneState>;
     /// Adds an entry for every listener, and returns how many dispatches were refused.
     fn count(&self, entries: &mut Vec<Entry>) -> u64;
 }
@@ -393,11 +405,20 @@ impl<E: Event> AnyRoute for Route<E> {
         let routing = intake.routing.take();
         drop(intake);
         self.abandon_all(routing.as_deref(), &batch);
-        for lane in &self.lanes {
+        for lane in self.first_lanes() {
             lane.close();
         }
         self.taps.close();
         let _ = guarded(|| drop((batch, routing)));
+    }
+
+    fn pause(&self, listener: &str, paused: bool) -> usize {
+        let lanes = self.lanes.iter().filter(|lane| lane.listener == listener);
+        lanes.map(|lane| lane.pause(paused)).count()
+    }
+
+    fn lane_states(&self) -> Vec<LaneState> {
+        self.lanes.iter().map(|lane| lane.state()).collect()
     }
 
     fn count(&self, entries: &mut Vec<Entry>) -> u64 {

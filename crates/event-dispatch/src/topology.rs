@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use crate::{Overflow, Retry};
+#[cfg(feature = "rate-limit")]
+use crate::RateLimit;
+use crate::{Batching, Overflow, Retry};
 
 /// Who listens to what, and how. Its `Display` is a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Row {
     pub lane: Option<LaneRow>,
     /// Whether the application required this listener.
     pub required: bool,
+    /// Whether the listener takes part; see [`Policy::enabled`](crate::Policy::enabled).
+    pub enabled: bool,
 }
 
 /// How a lane treats its listener and its queue; see [`Policy`](crate::Policy).
@@ -38,8 +42,17 @@ pub struct LaneRow {
     pub concurrency: NonZeroUsize,
     /// The time that one event may take.
     pub time_out: Duration,
+    /// The time that one attempt may take, if that has a limit of its own.
+    pub attempt_time_out: Option<Duration>,
     /// How a failed listener is called again.
     pub retry: Option<Retry>,
+    /// How often the listener may be called.
+    #[cfg(feature = "rate-limit")]
+    pub rate_limit: Option<RateLimit>,
+    /// The listeners of the same event that it waits for.
+    pub after: Vec<Cow<'static, str>>,
+    /// How many events it is given at once, if it takes batches.
+    pub batching: Option<Batching>,
     /// Whether the order of events with equal keys is kept.
     pub ordered: bool,
     /// Whether a newer event takes the place of a waiting one with an equal key.
