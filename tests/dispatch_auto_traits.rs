@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use dispatch::{Ping, within};
 use vacancy::dispatch::{
-    Abandoned, BuildError, Bus, BusBuilder, DeadLetter, Delivery, Envelope, EventId, EventStream,
-    Ledger, Live, Outcome, Permanent, Policy, Reason, Receipt, Report, Retry, ShutdownReport, Skip,
-    Topology, Unreachable,
+    Abandoned, Batch, BuildError, Bus, BusBuilder, DeadLetter, Delivery, Envelope, EventId,
+    EventStream, Failed, LaneState, Ledger, Live, Outcome, PauseError, Permanent, Policy, Reason,
+    Receipt, ReplayError, Report, Retry, ShutdownReport, Skip, Topology, Unreachable,
 };
 
 fn shared<T: Send + Sync + 'static>() {}
@@ -26,6 +26,9 @@ fn handles_reports_and_errors_are_send_sync_and_static() {
     shared::<Envelope<Ping>>();
     shared::<EventStream<Ping>>();
     shared::<Live<Ping>>();
+    shared::<Batch<Ping>>();
+    shared::<Failed<Ping>>();
+    shared::<(LaneState, PauseError, ReplayError)>();
     shared::<(Report, Outcome, Reason, EventId, Ledger, Topology)>();
     shared::<(DeadLetter, ShutdownReport, Abandoned)>();
     shared::<(Policy<Ping>, Retry)>();

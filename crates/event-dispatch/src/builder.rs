@@ -8,7 +8,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     num::{NonZeroU32, NonZeroUsize},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
     time::Duration,
@@ -152,6 +152,7 @@ impl BusBuilder {
             dead_letters: DeadLetters::new(self.dead_letter_capacity),
             abandoned: AbandonedLog::default(),
             observers: Observers::new(self.observers),
+            core: OnceLock::new(),
         });
         let mut routes = Routes::default();
         let mut in_order = Vec::new();
@@ -185,6 +186,8 @@ impl BusBuilder {
             aborts: Mutex::new(Vec::new()),
             gave_up: AtomicBool::new(false),
         });
+        // A new core, so nobody has set it.
+        let _ = core.ends.core.set(Arc::downgrade(&core));
         for start in starts {
             start(&core, &runtime);
         }
@@ -223,11 +226,17 @@ impl BusBuilder {
         Ok(())
     }
 
-    fn draft<E: Event>(&mut self) -> &mut Draft<E> {
-        let place = *self.places.entry(TypeId::of::<E>()).or_insert_with(|| {
-            self.drafts.push(Box::new(Draft::<E>::default()));
-            self.drafts.len() - 1
-        });
+    pub(crate) fn draft<E: Event>(&mut self) -> &mut Draft<E> {
+        let place = match self.places.get(&TypeId::of::<E>()) {
+            Some(place) => *place,
+            None => {
+                let place = self.drafts.len();
+                self.drafts.push(Box::new(Draft::<E>::default()));
+                self.places.insert(TypeId::of::<E>(), place);
+                E::connect(self);
+                place
+            }
+        };
         let draft: &mut dyn Any = &mut *self.drafts[place];
         draft
             .downcast_mut()

@@ -179,6 +179,7 @@ impl Core {
             depth: origin.depth,
             accepted: Acceptance::default(),
             cause: origin.cause,
+            replay_of: None,
         };
         let stage = if closed {
             Stage::Refused

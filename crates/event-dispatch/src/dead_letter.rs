@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     fmt::{self, Write},
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
@@ -16,6 +16,8 @@ use crate::{Event, EventId, Reason, envelope::Parcel, guard::guarded};
 /// It shares the event with its other listeners and keeps it alive until the bus evicts the letter
 /// to make room for newer ones.
 pub struct DeadLetter {
+    /// From 1, in the order of the deaths on the bus.
+    number: u64,
     parcel: Arc<dyn Parcel>,
     listener: Cow<'static, str>,
     reason: Reason,
@@ -38,6 +40,15 @@ impl DeadLetter {
     /// The id of the event.
     pub fn id(&self) -> EventId {
         self.parcel.header().id
+    }
+
+    /// The id under which the event was dispatched first, if it died in a replay.
+    pub fn replay_of(&self) -> Option<EventId> {
+        self.parcel.header().replay_of
+    }
+
+    pub(crate) fn parcel(&self) -> &Arc<dyn Parcel> {
+        &self.parcel
     }
 
     /// The event itself, if it is an `E`.
@@ -117,7 +128,9 @@ pub(crate) struct DeadLetters {
 }
 
 struct Ring {
+    /// In ascending order of their numbers.
     letters: VecDeque<Arc<DeadLetter>>,
+    buried: u64,
     evicted: u64,
 }
 
@@ -126,6 +139,7 @@ impl DeadLetters {
         Self {
             ring: Mutex::new(Ring {
                 letters: VecDeque::new(),
+                buried: 0,
                 evicted: 0,
             }),
             capacity,
@@ -140,7 +154,7 @@ impl DeadLetters {
         reason: Reason,
         error: String,
         attempts: u32,
-    ) {
+    ) -> Arc<DeadLetter> {
         let header = parcel.header();
         let causation = header.cause.as_ref().map(|_| chain_text(&header.chain()));
         // The subscriber is the application's code, and the mark of this event is claimed.
@@ -156,36 +170,57 @@ impl DeadLetters {
                 "dead letter"
             );
         });
-        let letter = DeadLetter {
+        let died_at = SystemTime::now();
+        let mut ring = self.lock();
+        ring.buried += 1;
+        let letter = Arc::new(DeadLetter {
+            number: ring.buried,
             parcel,
             listener,
             reason,
             error,
             attempts,
-            died_at: SystemTime::now(),
-        };
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+            died_at,
+        });
         let evicted = if ring.letters.len() >= self.capacity.get() {
             ring.evicted += 1;
             ring.letters.pop_front()
         } else {
             None
         };
-        ring.letters.push_back(Arc::new(letter));
+        ring.letters.push_back(Arc::clone(&letter));
         drop(ring);
         // The last hold on an event: its drop may panic.
         let _ = guarded(|| drop(evicted));
+        letter
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<DeadLetter>> {
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.letters.iter().cloned().collect()
+        self.lock().letters.iter().cloned().collect()
+    }
+
+    /// Lets go of a letter, and says whether it was kept; of several that ask, one is told so.
+    pub(crate) fn remove(&self, letter: &DeadLetter) -> bool {
+        let mut ring = self.lock();
+        let place = ring
+            .letters
+            .binary_search_by_key(&letter.number, |letter| letter.number);
+        let Ok(place) = place else { return false };
+        // A letter of another bus may have the number.
+        if !std::ptr::eq(&*ring.letters[place], letter) {
+            return false;
+        }
+        let removed = ring.letters.remove(place);
+        drop(ring);
+        let _ = guarded(|| drop(removed));
+        true
     }
 
     pub(crate) fn evicted(&self) -> u64 {
-        self.ring
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .evicted
+        self.lock().evicted
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

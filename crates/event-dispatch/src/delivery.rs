@@ -10,7 +10,7 @@ use std::{cell::RefCell, fmt, mem, sync::Arc, time::SystemTime};
 use crate::{
     Event, EventId, Receipt,
     bus::Core,
-    envelope::{Link, Parcel},
+    envelope::{Header, Link, Parcel},
     guard::{Panic, guarded},
 };
 
@@ -68,6 +68,11 @@ impl Delivery {
         self.parcel.header().depth
     }
 
+    /// The id under which the event was dispatched first, if this is a replay.
+    pub fn replay_of(&self) -> Option<EventId> {
+        self.parcel.header().replay_of
+    }
+
     /// Which attempt this is, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -100,15 +105,9 @@ impl Delivery {
     }
 
     fn origin(&self) -> Origin {
-        let header = self.parcel.header();
         Origin {
-            cause: Some(Arc::new(Link {
-                id: header.id,
-                name: header.name,
-                parent: header.cause.clone(),
-            })),
-            depth: header.depth.saturating_add(1),
             inline: self.inline,
+            ..Origin::caused_by(self.parcel.header())
         }
     }
 }
@@ -132,6 +131,19 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    /// The origin of a dispatch that an event leads to.
+    pub(crate) fn caused_by(header: &Header) -> Self {
+        Self {
+            cause: Some(Arc::new(Link {
+                id: header.id,
+                name: header.name,
+                parent: header.cause.clone(),
+            })),
+            depth: header.depth.saturating_add(1),
+            inline: false,
+        }
+    }
+
     /// The origin of a dispatch made here and now.
     pub(crate) fn here() -> Self {
         CURRENT

@@ -13,6 +13,7 @@ use crate::{
     Batching, BuildError, Event, InlineListener, Policy,
     bus::Core,
     ends::Ends,
+    failed::OnFailure,
     handler::Handler,
     lane::Lane,
     route::{AnyRoute, Route},
@@ -25,6 +26,8 @@ pub(crate) struct Draft<E> {
     pub(crate) inline: Vec<InlineDraft<E>>,
     pub(crate) lanes: Vec<LaneDraft<E>>,
     pub(crate) required: Vec<Cow<'static, str>>,
+    /// Set if somebody listens to failures of this event.
+    pub(crate) on_failure: Option<OnFailure<E>>,
 }
 
 pub(crate) struct InlineDraft<E> {
@@ -52,6 +55,7 @@ impl<E> Default for Draft<E> {
             inline: Vec::new(),
             lanes: Vec::new(),
             required: Vec::new(),
+            on_failure: None,
         }
     }
 }
@@ -272,6 +276,7 @@ impl<E: Event> AnyDraft for Draft<E> {
                 first + index,
                 predecessors,
                 Arc::clone(ends),
+                self.on_failure,
             ));
             lanes.push(Arc::clone(&lane));
             starts.push((lane, draft.start));
@@ -283,7 +288,12 @@ impl<E: Event> AnyDraft for Draft<E> {
                 .map(|(follower, _)| Arc::clone(follower));
             lane.precede(followers.collect());
         }
-        let route = Arc::new(Route::new(self.inline, lanes, Arc::clone(ends)));
+        let route = Arc::new(Route::new(
+            self.inline,
+            lanes,
+            Arc::clone(ends),
+            self.on_failure,
+        ));
         let routed = Arc::clone(&route);
         let start = move |core: &Arc<Core>, runtime: &Handle| {
             for (lane, start) in starts {

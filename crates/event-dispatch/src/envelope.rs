@@ -19,7 +19,13 @@ use crate::{Event, outcome::Marks};
 pub struct Envelope<E> {
     header: Header,
     marks: Marks,
-    event: E,
+    payload: Payload<E>,
+}
+
+enum Payload<E> {
+    Own(E),
+    /// That of the envelope that is replayed, which is no replay itself.
+    Replayed(Arc<Envelope<E>>),
 }
 
 impl<E> Envelope<E> {
@@ -28,7 +34,20 @@ impl<E> Envelope<E> {
         Self {
             header,
             marks,
-            event,
+            payload: Payload::Own(event),
+        }
+    }
+
+    /// Holds the event of `original` once more.
+    pub(crate) fn replay(header: Header, marks: Marks, original: Arc<Self>) -> Self {
+        let original = match &original.payload {
+            Payload::Own(_) => original,
+            Payload::Replayed(first) => Arc::clone(first),
+        };
+        Self {
+            header,
+            marks,
+            payload: Payload::Replayed(original),
         }
     }
 
@@ -42,7 +61,10 @@ impl<E> Envelope<E> {
 
     /// The event.
     pub fn event(&self) -> &E {
-        &self.event
+        match &self.payload {
+            Payload::Own(event) => event,
+            Payload::Replayed(original) => original.event(),
+        }
     }
 
     /// The event's id.
@@ -65,13 +87,19 @@ impl<E> Envelope<E> {
     pub fn depth(&self) -> u32 {
         self.header.depth
     }
+
+    /// The id under which the event was dispatched first, if this is a replay; see
+    /// [`Bus::replay`](crate::Bus::replay).
+    pub fn replay_of(&self) -> Option<EventId> {
+        self.header.replay_of
+    }
 }
 
 impl<E> Deref for Envelope<E> {
     type Target = E;
 
     fn deref(&self) -> &E {
-        &self.event
+        self.event()
     }
 }
 
@@ -121,6 +149,8 @@ pub(crate) struct Header {
     pub(crate) depth: u32,
     pub(crate) accepted: Acceptance,
     pub(crate) cause: Option<Arc<Link>>,
+    /// The id under which the event was dispatched first, if this is a replay to one listener.
+    pub(crate) replay_of: Option<EventId>,
 }
 
 /// When an event was accepted, in nanoseconds since 1970; 0 until that is known.
@@ -128,6 +158,12 @@ pub(crate) struct Header {
 pub(crate) struct Acceptance(AtomicU64);
 
 impl Acceptance {
+    pub(crate) fn now() -> Self {
+        let acceptance = Self::default();
+        acceptance.set(Self::clock());
+        acceptance
+    }
+
     /// The clock's nanoseconds, never 0.
     pub(crate) fn clock() -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -152,6 +188,16 @@ impl Acceptance {
 }
 
 impl Header {
+    /// Whether the event goes to one listener only.
+    pub(crate) fn is_replay(&self) -> bool {
+        self.replay_of.is_some()
+    }
+
+    /// The place among the marks of the listener that has `slot` among all.
+    pub(crate) fn slot(&self, slot: usize) -> usize {
+        if self.is_replay() { 0 } else { slot }
+    }
+
     /// The names and ids of the events that led to this one, the first cause first, this one last.
     pub(crate) fn chain(&self) -> Vec<(&'static str, EventId)> {
         let mut chain = vec![(self.name, self.id)];
@@ -174,7 +220,7 @@ pub(crate) struct Link {
 }
 
 /// An envelope whose event type is forgotten.
-pub(crate) trait Parcel: Send + Sync {
+pub(crate) trait Parcel: Any + Send + Sync {
     fn header(&self) -> &Header;
     fn marks(&self) -> &Marks;
     fn event(&self) -> &dyn Any;
@@ -190,6 +236,6 @@ impl<E: Event> Parcel for Envelope<E> {
     }
 
     fn event(&self) -> &dyn Any {
-        &self.event
+        self.event()
     }
 }

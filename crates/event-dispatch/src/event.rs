@@ -1,5 +1,7 @@
 //! [`Event`]: a fact with a stable name and version.
 
+use crate::BusBuilder;
+
 /// A fact that has happened, named in the past tense.
 ///
 /// Implemented by the application for each of its event types. Events are shared between listeners,
@@ -25,4 +27,8 @@ pub trait Event: Send + Sync + 'static {
 
     /// The version of the event's shape, raised when its meaning changes.
     const VERSION: u16 = 1;
+
+    /// Called when a bus hears of this type of event; for events that the bus itself dispatches.
+    #[doc(hidden)]
+    fn connect(_: &mut BusBuilder) {}
 }

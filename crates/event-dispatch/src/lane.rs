@@ -27,6 +27,7 @@ use crate::rate_limit::Limiter;
 use crate::{
     Abandoned, Batching, Envelope, Event, LaneState, Outcome, Policy, Reason, Stage,
     ends::Ends,
+    failed::OnFailure,
     guard::guarded,
     ledger::{Counters, Entry},
     queue::{Hands, Keys, Next, Queue},
@@ -43,6 +44,7 @@ pub(crate) struct Lane<E> {
     workers: AtomicUsize,
     counters: Counters,
     ends: Arc<Ends>,
+    on_failure: Option<OnFailure<E>>,
     /// The marks of the lanes that this one comes after.
     predecessors: Box<[usize]>,
     /// How many of those have not ended.
@@ -61,6 +63,7 @@ impl<E: Event> Lane<E> {
         slot: usize,
         predecessors: Box<[usize]>,
         ends: Arc<Ends>,
+        on_failure: Option<OnFailure<E>>,
     ) -> Self {
         let workers = policy.concurrency.get();
         Self {
@@ -74,6 +77,7 @@ impl<E: Event> Lane<E> {
             workers: AtomicUsize::new(workers),
             counters: Counters::default(),
             ends,
+            on_failure,
             open_predecessors: AtomicUsize::new(predecessors.len()),
             predecessors,
             followers: OnceLock::new(),
@@ -127,6 +131,13 @@ impl<E: Event> Lane<E> {
             let _ = guarded(|| drop(envelope));
         }
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Queues an event that goes to this listener only.
+    pub(crate) fn replay(&self, envelope: &Arc<Envelope<E>>) {
+        self.counters.replayed.fetch_add(1, Ordering::Relaxed);
+        self.tell(envelope, Stage::Dispatched);
+        self.take(std::slice::from_ref(envelope));
     }
 
     /// The keys of an event, or nothing and a dead letter if a key function panicked.
@@ -219,7 +230,8 @@ impl<E: Event> Lane<E> {
         attempts: u32,
         error: String,
     ) {
-        if self.settle(envelope, outcome, attempts, error) {
+        let settled = self.settle(envelope, outcome, attempts, error);
+        if settled && !envelope.header().is_replay() {
             for follower in self.followers() {
                 follower.arrive(envelope);
             }
@@ -234,7 +246,9 @@ impl<E: Event> Lane<E> {
         attempts: u32,
         error: String,
     ) -> bool {
-        envelope.marks().settle(self.slot, outcome, || {
+        let slot = envelope.header().slot(self.slot);
+        let mut died = None;
+        let settled = envelope.marks().settle(slot, outcome, || {
             self.counters.count(outcome);
             let stage = Stage::Ended {
                 outcome,
@@ -246,7 +260,7 @@ impl<E: Event> Lane<E> {
                 Outcome::Dead(reason) => {
                     let (parcel, listener) = (Arc::clone(envelope) as _, self.listener.clone());
                     let letters = &self.ends.dead_letters;
-                    letters.bury(parcel, listener, reason, error, attempts);
+                    died = Some(letters.bury(parcel, listener, reason, error, attempts));
                 }
                 Outcome::Abandoned => self.ends.abandoned.name(Abandoned {
                     event: E::NAME,
@@ -255,7 +269,11 @@ impl<E: Event> Lane<E> {
                 }),
                 _ => {}
             }
-        })
+        });
+        if let Some(letter) = died {
+            self.ends.tell_failure(self.on_failure, letter, envelope);
+        }
+        settled
     }
 
     /// Called by each lane that this one comes after, once the event has ended there.
@@ -272,8 +290,10 @@ impl<E: Event> Lane<E> {
     /// Abandons the event here and at the lanes that come after, without giving it to these.
     pub(crate) fn abandon_one(&self, envelope: &Arc<Envelope<E>>) {
         self.settle(envelope, Outcome::Abandoned, 0, String::new());
-        for follower in self.followers() {
-            follower.abandon_one(envelope);
+        if !envelope.header().is_replay() {
+            for follower in self.followers() {
+                follower.abandon_one(envelope);
+            }
         }
     }
 

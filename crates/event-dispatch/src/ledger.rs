@@ -31,8 +31,10 @@ pub struct Entry {
     pub event: &'static str,
     /// The name of the listener.
     pub listener: Cow<'static, str>,
-    /// Events that the listener was to handle.
+    /// Events that the listener was to handle, replays included.
     pub accepted: u64,
+    /// Dead letters that were replayed to it.
+    pub replayed: u64,
     /// Events counted as [`Outcome::Done`].
     pub done: u64,
     /// Events counted as [`Outcome::Dead`].
@@ -81,6 +83,7 @@ impl Ledger {
         let mut totals = Entry::new("", Cow::Borrowed(""));
         for entry in &self.entries {
             totals.accepted += entry.accepted;
+            totals.replayed += entry.replayed;
             totals.done += entry.done;
             totals.dead += entry.dead;
             totals.dropped += entry.dropped;
@@ -98,6 +101,7 @@ impl Entry {
             event,
             listener,
             accepted: 0,
+            replayed: 0,
             done: 0,
             dead: 0,
             dropped: 0,
@@ -111,6 +115,7 @@ impl Entry {
 /// The counters of one lane. Each is raised by whoever settles the mark of an event.
 #[derive(Default)]
 pub(crate) struct Counters {
+    pub(crate) replayed: AtomicU64,
     done: AtomicU64,
     dead: AtomicU64,
     dropped: AtomicU64,
@@ -139,5 +144,7 @@ impl Counters {
         entry.skipped = self.skipped.load(Ordering::Relaxed);
         entry.coalesced = self.coalesced.load(Ordering::Relaxed);
         entry.abandoned = self.abandoned.load(Ordering::Relaxed);
+        // Last, so that nothing has more outcomes than acceptances.
+        entry.replayed = self.replayed.load(Ordering::Relaxed);
     }
 }

@@ -52,6 +52,7 @@
 
 mod batch;
 mod event;
+mod failed;
 mod listener;
 mod subscriber;
 
@@ -80,6 +81,7 @@ mod observer;
 mod outcome;
 mod pause;
 mod receipt;
+mod replay;
 mod shutdown;
 mod stream;
 mod topology;
@@ -91,6 +93,7 @@ pub use dead_letter::DeadLetter;
 pub use delivery::Delivery;
 pub use envelope::{Envelope, EventId};
 pub use event::Event;
+pub use failed::Failed;
 pub use ledger::{Entry, Ledger};
 pub use listener::{BoxError, InlineFn, InlineListener, ListenFn, Listener, inline_fn, listen_fn};
 pub use observer::{Observer, Stage, Step};
@@ -100,6 +103,7 @@ pub use policy::{Overflow, Policy};
 #[cfg(feature = "rate-limit")]
 pub use rate_limit::RateLimit;
 pub use receipt::{Outcomes, Receipt, Report, Unreachable};
+pub use replay::ReplayError;
 pub use retry::{Permanent, Retry, Skip};
 pub use shutdown::{Abandoned, ShutdownReport};
 pub use stream::{EventStream, Live};

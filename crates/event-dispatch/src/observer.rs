@@ -59,7 +59,8 @@ pub struct Step<'a> {
     pub replay_of: Option<EventId>,
     /// When `dispatch` took the event.
     pub accepted_at: SystemTime,
-    /// The listener that the step belongs to; none for [`Stage::Dispatched`] and [`Stage::Refused`].
+    /// The listener that the step belongs to; none for [`Stage::Refused`], and
+    /// for [`Stage::Dispatched`] except of a replay.
     pub listener: Option<&'a str>,
     /// What happened.
     pub stage: Stage<'a>,
@@ -69,7 +70,8 @@ pub struct Step<'a> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Stage<'a> {
-    /// `dispatch` has taken the event; told before any listener has seen it.
+    /// `dispatch` has taken the event; told before any listener has seen it. A replay is told with the
+    /// listener that it goes to.
     Dispatched,
     /// The bus was closed, and no lane will have the event.
     Refused,
@@ -121,7 +123,7 @@ impl Observers {
             event: header.name,
             id: header.id,
             cause: header.cause.as_ref().map(|cause| cause.id),
-            replay_of: None,
+            replay_of: header.replay_of,
             accepted_at: header.accepted.at(),
             listener,
             stage,

@@ -25,12 +25,14 @@ use std::{
 use tokio::task::coop::consume_budget;
 
 use crate::{
-    Delivery, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt, Stage,
+    DeadLetter, Delivery, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt,
+    Stage,
     bus::Core,
     delivery::{Origin, within},
     draft::InlineDraft,
     ends::Ends,
     envelope::{Acceptance, Header},
+    failed::OnFailure,
     guard::guarded,
     lane::Lane,
     ledger::Entry,
@@ -49,12 +51,14 @@ pub(crate) struct Route<E> {
     bound: usize,
     taps: Arc<Taps<E>>,
     ends: Arc<Ends>,
+    on_failure: Option<OnFailure<E>>,
 }
 
 struct Inline<E> {
     name: Cow<'static, str>,
     listener: Box<dyn InlineListener<E>>,
     dead: AtomicU64,
+    replayed: AtomicU64,
 }
 
 struct Intake<E> {
@@ -84,6 +88,7 @@ impl<E: Event> Route<E> {
         inline: Vec<InlineDraft<E>>,
         lanes: Vec<Arc<Lane<E>>>,
         ends: Arc<Ends>,
+        on_failure: Option<OnFailure<E>>,
     ) -> Self {
         let names = inline.iter().map(|inline| &inline.name);
         let names = names
@@ -103,6 +108,7 @@ impl<E: Event> Route<E> {
                     name: draft.name,
                     listener: draft.listener,
                     dead: AtomicU64::new(0),
+                    replayed: AtomicU64::new(0),
                 })
                 .collect(),
             lanes: lanes.into(),
@@ -117,6 +123,7 @@ impl<E: Event> Route<E> {
             }),
             taps: Arc::new(Taps::new()),
             ends,
+            on_failure,
         }
     }
 
@@ -138,6 +145,7 @@ impl<E: Event> Route<E> {
             depth: origin.depth,
             accepted: Acceptance::default(),
             cause: origin.cause,
+            replay_of: None,
         };
         // Built in place: an event may be large.
         let envelope = Arc::new(Envelope::new(
@@ -187,21 +195,31 @@ impl<E: Event> Route<E> {
             Arc::clone(core),
             Arc::clone(envelope) as Arc<_>,
         ));
-        for (slot, inline) in self.inline.iter().enumerate() {
-            self.tell_inline(envelope, inline, Stage::Started { attempt: 1 });
-            let ran = within(&mut delivery, || inline.listener.handle(envelope.event()));
-            match ran {
-                Ok(()) => self.tell_inline(
-                    envelope,
-                    inline,
-                    Stage::Ended {
-                        outcome: Outcome::Done,
-                        attempts: 1,
-                        error: "",
-                    },
-                ),
-                Err(panic) => self.inline_died(envelope, slot, Reason::Panicked, panic.0, 1),
-            }
+        for slot in 0..self.inline.len() {
+            self.run_one_inline(&mut delivery, envelope, slot);
+        }
+    }
+
+    fn run_one_inline(
+        &self,
+        delivery: &mut Option<Delivery>,
+        envelope: &Arc<Envelope<E>>,
+        slot: usize,
+    ) {
+        let inline = &self.inline[slot];
+        self.tell_inline(envelope, inline, Stage::Started { attempt: 1 });
+        let ran = within(delivery, || inline.listener.handle(envelope.event()));
+        match ran {
+            Ok(()) => self.tell_inline(
+                envelope,
+                inline,
+                Stage::Ended {
+                    outcome: Outcome::Done,
+                    attempts: 1,
+                    error: "",
+                },
+            ),
+            Err(panic) => self.inline_died(envelope, slot, Reason::Panicked, panic.0, 1),
         }
     }
 
@@ -229,6 +247,7 @@ impl<E: Event> Route<E> {
         let inline = &self.inline[slot];
         inline.dead.fetch_add(1, Ordering::Relaxed);
         let outcome = Outcome::Dead(reason);
+        let slot = envelope.header().slot(slot);
         envelope.marks().amend(slot, outcome);
         self.tell_inline(
             envelope,
@@ -240,9 +259,9 @@ impl<E: Event> Route<E> {
             },
         );
         let parcel = Arc::clone(envelope) as _;
-        self.ends
-            .dead_letters
-            .bury(parcel, inline.name.clone(), reason, error, attempts);
+        let letters = &self.ends.dead_letters;
+        let letter = letters.bury(parcel, inline.name.clone(), reason, error, attempts);
+        self.ends.tell_failure(self.on_failure, letter, envelope);
     }
 
     /// Settles at every lane an event that none of them is given.
@@ -365,6 +384,8 @@ pub(crate) trait AnyRoute: Any + Send + Sync {
     /// Pauses or resumes the lane of that name, and returns how many there are.
     fn pause(&self, listener: &str, paused: bool) -> usize;
     fn lane_states(&self) -> Vec<LaneState>;
+    /// Gives the event of a dead letter to its listener once more; none if there is no such listener.
+    fn replay(&self, core: &Arc<Core>, letter: &DeadLetter) -> Option<Receipt>;
     /// Adds an entry for every listener, and returns how many dispatches were refused.
     fn count(&self, entries: &mut Vec<Entry>) -> u64;
 }
@@ -421,27 +442,63 @@ impl<E: Event> AnyRoute for Route<E> {
         self.lanes.iter().map(|lane| lane.state()).collect()
     }
 
+    fn replay(&self, core: &Arc<Core>, letter: &DeadLetter) -> Option<Receipt> {
+        let parcel: Arc<dyn Any + Send + Sync> = Arc::clone(letter.parcel()) as _;
+        let original: Arc<Envelope<E>> = parcel.downcast().ok()?;
+        let slot = self
+            .names
+            .iter()
+            .position(|name| name == letter.listener())?;
+        let inline = slot < self.inline.len();
+        let died = original.header();
+        let header = Header {
+            id: core.next_id(),
+            name: E::NAME,
+            version: E::VERSION,
+            depth: died.depth,
+            accepted: Acceptance::now(),
+            cause: died.cause.clone(),
+            replay_of: Some(died.replay_of.unwrap_or(died.id)),
+        };
+        let marks = Marks::new(usize::from(inline), usize::from(!inline));
+        let envelope = Arc::new(Envelope::replay(header, marks, original));
+        if inline {
+            let place = &self.inline[slot];
+            place.replayed.fetch_add(1, Ordering::Relaxed);
+            self.tell_inline(&envelope, place, Stage::Dispatched);
+            let delivery = Delivery::inline(Arc::clone(core), Arc::clone(&envelope) as Arc<_>);
+            self.run_one_inline(&mut Some(delivery), &envelope, slot);
+        } else {
+            self.lanes[slot - self.inline.len()].replay(&envelope);
+        }
+        Some(Receipt::accepted(
+            envelope,
+            Arc::from([self.names[slot].clone()]),
+        ))
+    }
+
     fn count(&self, entries: &mut Vec<Entry>) -> u64 {
         // Outcomes before acceptances, so that nothing has more outcomes than acceptances.
         let lanes: Vec<Entry> = self.lanes.iter().map(|lane| lane.ledger_entry()).collect();
-        let dead: Vec<u64> = self
-            .inline
-            .iter()
-            .map(|inline| inline.dead.load(Ordering::Relaxed))
-            .collect();
+        let load = |inline: &Inline<E>| {
+            let dead = inline.dead.load(Ordering::Relaxed);
+            (dead, inline.replayed.load(Ordering::Relaxed))
+        };
+        let inline: Vec<(u64, u64)> = self.inline.iter().map(load).collect();
         let intake = self.lock();
         let (accepted, refused) = (intake.accepted, intake.refused);
         drop(intake);
-        for (inline, dead) in self.inline.iter().zip(dead) {
+        for (inline, (dead, replayed)) in self.inline.iter().zip(inline) {
             let mut entry = Entry::new(E::NAME, inline.name.clone());
             // An inline listener runs before the event is accepted, and also when it is refused.
-            entry.accepted = (accepted + refused).max(dead);
+            entry.replayed = replayed;
+            entry.accepted = (accepted + refused + replayed).max(dead);
             entry.dead = dead;
             entry.done = entry.accepted - dead;
             entries.push(entry);
         }
         for mut entry in lanes {
-            entry.accepted = accepted;
+            entry.accepted = accepted + entry.replayed;
             entries.push(entry);
         }
         refused

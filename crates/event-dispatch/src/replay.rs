@@ -1,0 +1,53 @@
+//! [`Bus::replay`]: gives dead letters to their listeners once more.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use crate::{Bus, DeadLetter, Receipt};
+
+impl Bus {
+    /// Gives the event of a dead letter to the listener that did not handle it, and to no other.
+    ///
+    /// The letter is taken out of those kept; if the listener fails again there is a new one. The replay
+    /// has an id of its own, the cause of the original, and says what it is:
+    /// [`Delivery::replay_of`](crate::Delivery::replay_of). It is counted in
+    /// [`Entry::replayed`](crate::Entry::replayed) and waits behind what its lane has. An inline listener
+    /// runs inside this call. Those that come after the listener have had the event, and do not again.
+    ///
+    /// # Errors
+    ///
+    /// With [`ReplayError`], and the letter stays where it is.
+    pub fn replay(&self, letter: &DeadLetter) -> Result<Receipt, ReplayError> {
+        let core = &self.handles.core;
+        if core.closed.load(Ordering::Acquire) {
+            return Err(ReplayError::Closed);
+        }
+        let event = letter.parcel().event().type_id();
+        let route = core.routes.get(&event).ok_or(ReplayError::Gone)?;
+        if !core.ends.dead_letters.remove(letter) {
+            return Err(ReplayError::Gone);
+        }
+        route.replay(core, letter).ok_or(ReplayError::Gone)
+    }
+
+    /// Replays all dead letters that `which` says, the oldest first. Those that cannot be replayed,
+    /// because the bus is closed or somebody else was faster, are left out.
+    pub fn replay_where(&self, which: impl Fn(&DeadLetter) -> bool) -> Vec<Receipt> {
+        let letters: Vec<Arc<DeadLetter>> = self.dead_letters();
+        let letters = letters.iter().filter(|letter| which(letter));
+        letters
+            .filter_map(|letter| self.replay(letter).ok())
+            .collect()
+    }
+}
+
+/// Why a dead letter was not replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The bus takes no more events.
+    #[error("the bus was closed")]
+    Closed,
+    /// This bus does not have the letter: it was replayed already, or evicted to make room.
+    #[error("the bus no longer has the dead letter: it was replayed, or evicted")]
+    Gone,
+}
