@@ -11,16 +11,8 @@ use crate::{BoxError, Envelope, Event, listener::short_name};
 pub struct Batch<E>(Vec<Arc<Envelope<E>>>);
 
 impl<E> Batch<E> {
-    pub(crate) fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    pub(crate) fn push(&mut self, envelope: Arc<Envelope<E>>) {
-        self.0.push(envelope);
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Arc<Envelope<E>>> {
-        self.0.pop()
+    pub(crate) fn of(events: &[Arc<Envelope<E>>]) -> Self {
+        Self(events.to_vec())
     }
 }
 

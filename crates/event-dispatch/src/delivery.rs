@@ -4,13 +4,14 @@
 //!
 //! 1. A thread's current delivery is set around every poll of a listener's future and around every
 //!    inline listener, and put back before [`within`] returns, also when the code panics.
+//! 2. It is set for every event of a run, so it holds the run, and makes a [`Delivery`] only for who asks.
 
 use std::{cell::RefCell, fmt, mem, sync::Arc, time::SystemTime};
 
 use crate::{
     Event, EventId, Receipt,
     bus::Core,
-    envelope::{Header, Link, Parcel},
+    envelope::{Header, Link, Parcel, Parcels},
     guard::{Panic, guarded},
 };
 
@@ -27,28 +28,10 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(core: Arc<Core>, parcel: Arc<dyn Parcel>, attempt: u32) -> Self {
-        Self {
-            core,
-            parcel,
-            attempt,
-            inline: false,
-        }
-    }
-
-    pub(crate) fn inline(core: Arc<Core>, parcel: Arc<dyn Parcel>) -> Self {
-        Self {
-            core,
-            parcel,
-            attempt: 1,
-            inline: true,
-        }
-    }
-
     /// The delivery that the calling code is part of, if a listener is running on this thread.
     pub fn current() -> Option<Self> {
         CURRENT
-            .try_with(|current| current.borrow().clone())
+            .try_with(|current| current.borrow().as_ref().map(Current::delivery))
             .ok()
             .flatten()
     }
@@ -147,28 +130,70 @@ impl Origin {
     /// The origin of a dispatch made here and now.
     pub(crate) fn here() -> Self {
         CURRENT
-            .try_with(|current| current.borrow().as_ref().map(Delivery::origin))
+            .try_with(|current| current.borrow().as_ref().map(Current::origin))
             .ok()
             .flatten()
             .unwrap_or_default()
     }
 }
 
-thread_local! {
-    static CURRENT: RefCell<Option<Delivery>> = const { RefCell::new(None) };
+/// What a thread is delivering: an event of those that its worker has, on its way to one listener.
+pub(crate) struct Current {
+    core: Arc<Core>,
+    parcels: Arc<dyn Parcels>,
+    /// Which of them.
+    pub(crate) index: usize,
+    pub(crate) attempt: u32,
+    inline: bool,
 }
 
-/// Runs foreign code as part of `delivery`, and catches its panic.
+impl Current {
+    pub(crate) fn new(core: Arc<Core>, parcels: Arc<dyn Parcels>) -> Self {
+        Self {
+            core,
+            parcels,
+            index: 0,
+            attempt: 1,
+            inline: false,
+        }
+    }
+
+    pub(crate) fn inline(core: Arc<Core>, parcels: Arc<dyn Parcels>) -> Self {
+        Self {
+            inline: true,
+            ..Self::new(core, parcels)
+        }
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery {
+            core: Arc::clone(&self.core),
+            parcel: Arc::clone(&self.parcels).parcel(self.index),
+            attempt: self.attempt,
+            inline: self.inline,
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        self.delivery().origin()
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+/// Runs foreign code as part of `current`, and catches its panic.
 pub(crate) fn within<T>(
-    delivery: &mut Option<Delivery>,
+    current: &mut Option<Current>,
     run: impl FnOnce() -> T,
 ) -> Result<T, Panic> {
-    let swap = |delivery: &mut Option<Delivery>| {
+    let swap = |current: &mut Option<Current>| {
         // During the destruction of the thread there is no current delivery, and nothing to do.
-        let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), delivery));
+        let _ = CURRENT.try_with(|place| mem::swap(&mut *place.borrow_mut(), current));
     };
-    swap(delivery);
+    swap(current);
     let result = guarded(run);
-    swap(delivery);
+    swap(current);
     result
 }

@@ -239,3 +239,21 @@ impl<E: Event> Parcel for Envelope<E> {
         self.event()
     }
 }
+
+/// Some envelopes whose event type is forgotten.
+pub(crate) trait Parcels: Send + Sync {
+    /// One of them; there is one at `index`.
+    fn parcel(self: Arc<Self>, index: usize) -> Arc<dyn Parcel>;
+}
+
+impl<E: Event> Parcels for Envelope<E> {
+    fn parcel(self: Arc<Self>, _: usize) -> Arc<dyn Parcel> {
+        self
+    }
+}
+
+impl<E: Event> Parcels for Vec<Arc<Envelope<E>>> {
+    fn parcel(self: Arc<Self>, index: usize) -> Arc<dyn Parcel> {
+        Arc::clone(&self[index]) as _
+    }
+}

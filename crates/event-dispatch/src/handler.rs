@@ -2,20 +2,26 @@
 
 use std::sync::Arc;
 
-use crate::{Batch, BatchListener, BoxError, Event, Listener};
+use crate::{Batch, BatchListener, BoxError, Envelope, Event, Listener};
 
 /// A listener as a worker sees it.
 pub(crate) trait Handler<E: Event>: Send + Sync + 'static {
-    /// Calls the listener; `batch` is not empty.
-    fn call(&self, batch: &Batch<E>) -> impl Future<Output = Result<(), BoxError>> + Send;
+    /// Calls the listener; there is at least one event.
+    fn call(
+        &self,
+        events: &[Arc<Envelope<E>>],
+    ) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
-/// A listener that is given each event by itself, in batches of one.
+/// A listener that is given each event by itself.
 pub(crate) struct Each<L>(pub(crate) L);
 
 impl<E: Event, L: Listener<E>> Handler<E> for Each<L> {
-    fn call(&self, batch: &Batch<E>) -> impl Future<Output = Result<(), BoxError>> + Send {
-        self.0.receive(Arc::clone(&batch[0]))
+    fn call(
+        &self,
+        events: &[Arc<Envelope<E>>],
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        self.0.receive(&events[0])
     }
 }
 
@@ -23,7 +29,11 @@ impl<E: Event, L: Listener<E>> Handler<E> for Each<L> {
 pub(crate) struct Whole<L>(pub(crate) L);
 
 impl<E: Event, L: BatchListener<E>> Handler<E> for Whole<L> {
-    fn call(&self, batch: &Batch<E>) -> impl Future<Output = Result<(), BoxError>> + Send {
-        self.0.handle(batch)
+    fn call(
+        &self,
+        events: &[Arc<Envelope<E>>],
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let batch = Batch::of(events);
+        async move { self.0.handle(&batch).await }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! 1. An envelope that the lane took is in `waiting`, in `in_flight`, or settled at the lane's slot.
+//! 1. An envelope that the lane took waits, is with a worker, or is settled at the lane's slot.
 //!    So whoever ends the lane can name all that it did not do.
 //! 2. The queue's lock is never held while code of the application runs or a value of it is dropped:
 //!    keys are computed before, displaced envelopes are settled after.
@@ -17,7 +17,7 @@ use std::{
     borrow::Cow,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering, fence},
+        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
     },
     task::{Context, Poll, Waker},
 };
@@ -31,6 +31,7 @@ use crate::{
     guard::guarded,
     ledger::{Counters, Entry},
     queue::{Hands, Keys, Next, Queue},
+    runs::{Events, NextRun, Run, Runs, let_go},
 };
 
 /// One listener's bounded queue.
@@ -40,7 +41,8 @@ pub(crate) struct Lane<E> {
     pub(crate) batching: Option<Batching>,
     /// The lane's place among the marks of an envelope.
     slot: usize,
-    queue: Mutex<Queue<E>>,
+    store: Mutex<Store<E>>,
+    progress: Progress,
     workers: AtomicUsize,
     counters: Counters,
     ends: Arc<Ends>,
@@ -53,6 +55,20 @@ pub(crate) struct Lane<E> {
     followers: OnceLock<Box<[Arc<Lane<E>>]>>,
     #[cfg(feature = "rate-limit")]
     limiter: Option<Limiter>,
+}
+
+/// Where the events of a lane wait.
+enum Store<E> {
+    Runs(Runs<E>),
+    Queue(Queue<E>),
+}
+
+/// How far the worker is in its run, and whether it may go on; for lanes of runs.
+#[derive(Default)]
+struct Progress {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    paused: AtomicBool,
 }
 
 impl<E: Event> Lane<E> {
@@ -70,7 +86,11 @@ impl<E: Event> Lane<E> {
             listener,
             batching,
             slot,
-            queue: Mutex::new(Queue::new(policy.capacity.get(), policy.overflow, workers)),
+            store: Mutex::new(match policy.is_plain() && batching.is_none() {
+                true => Store::Runs(Runs::new(policy.capacity.get())),
+                false => Store::Queue(Queue::new(policy.capacity.get(), policy.overflow, workers)),
+            }),
+            progress: Progress::default(),
             #[cfg(feature = "rate-limit")]
             limiter: policy.rate_limit.map(Limiter::new),
             policy,
@@ -99,45 +119,62 @@ impl<E: Event> Lane<E> {
         self.predecessors.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue<E>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Store<E>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a batch; events that do not fit, or are displaced, are settled.
-    pub(crate) fn take(&self, batch: &[Arc<Envelope<E>>]) {
+    /// Queues what the router has; events that do not fit, or are displaced, are settled.
+    pub(crate) fn take(&self, events: &Events<E>) {
         // Without key functions nothing of the application runs, and no buffer is needed.
         let keyed = self.policy.order_key.is_some() || self.policy.coalesce_key.is_some();
         let keys: Vec<Option<Keys>> = if keyed {
-            batch.iter().map(|envelope| self.keys(envelope)).collect()
+            events.iter().map(|envelope| self.keys(envelope)).collect()
         } else {
             vec![]
         };
 
         let mut displaced: Vec<(Arc<Envelope<E>>, Outcome)> = Vec::new();
-        let mut queue = self.lock();
-        for (index, envelope) in batch.iter().enumerate() {
-            let keys = if keyed {
-                keys[index]
-            } else {
-                Some(Keys::default())
-            };
-            let Some(keys) = keys else { continue };
-            displaced.extend(queue.push(Arc::clone(envelope), keys));
-        }
-        let wakers = queue.wake();
-        drop(queue);
+        let mut store = self.lock();
+        let wakers = match &mut *store {
+            Store::Runs(runs) => {
+                let begun = self.progress.begun.load(Ordering::Relaxed);
+                let (taken, outcome) = runs.push(events, begun);
+                let left = events[taken..].iter();
+                displaced.extend(left.map(|envelope| (Arc::clone(envelope), outcome)));
+                Wakers::One(runs.wake())
+            }
+            Store::Queue(queue) => {
+                for (index, envelope) in events.iter().enumerate() {
+                    let keys = match keyed {
+                        true => keys[index],
+                        false => Some(Keys::default()),
+                    };
+                    let Some(keys) = keys else { continue };
+                    displaced.extend(queue.push(Arc::clone(envelope), keys));
+                }
+                Wakers::Some(queue.wake())
+            }
+        };
+        drop(store);
         for (envelope, outcome) in displaced {
             self.end(&envelope, outcome, 0, String::new());
             let _ = guarded(|| drop(envelope));
         }
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.wake();
+    }
+
+    /// Queues one event.
+    fn take_one(&self, envelope: &Arc<Envelope<E>>) {
+        let events = Arc::new(vec![Arc::clone(envelope)]);
+        self.take(&events);
+        let_go(events);
     }
 
     /// Queues an event that goes to this listener only.
     pub(crate) fn replay(&self, envelope: &Arc<Envelope<E>>) {
         self.counters.replayed.fetch_add(1, Ordering::Relaxed);
         self.tell(envelope, Stage::Dispatched);
-        self.take(std::slice::from_ref(envelope));
+        self.take_one(envelope);
     }
 
     /// The keys of an event, or nothing and a dead letter if a key function panicked.
@@ -156,21 +193,73 @@ impl<E: Event> Lane<E> {
         }
     }
 
+    /// Whether the lane has one worker, which is given runs.
+    pub(crate) fn has_runs(&self) -> bool {
+        matches!(&*self.lock(), Store::Runs(_))
+    }
+
+    /// Gives the worker of a lane of runs its next run, after which the one it had counts as ended;
+    /// `None` if the lane is closed and empty.
+    pub(crate) fn poll_run(&self, context: &mut Context<'_>) -> Poll<Option<Run<E>>> {
+        let mut store = self.lock();
+        let Store::Runs(runs) = &mut *store else {
+            return Poll::Ready(None);
+        };
+        let (next, ended) = runs.next();
+        if let NextRun::Nothing = next {
+            runs.sleep(context.waker());
+        }
+        self.progress.begun.store(0, Ordering::Relaxed);
+        self.progress.ended.store(0, Ordering::Relaxed);
+        drop(store);
+        if let Some(ended) = ended {
+            let_go(ended.events);
+        }
+        match next {
+            NextRun::Run(run) => Poll::Ready(Some(run)),
+            NextRun::End => Poll::Ready(None),
+            NextRun::Nothing => Poll::Pending,
+        }
+    }
+
+    /// Begins the event that has `index` in the worker's run, unless the lane is paused.
+    pub(crate) fn begin(&self, index: usize) -> bool {
+        self.progress.ended.store(index, Ordering::Relaxed);
+        if self.progress.paused.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.progress.begun.store(index + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Ready once the lane is not paused.
+    pub(crate) fn poll_resumed(&self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.lock() {
+            Store::Runs(runs) if runs.is_paused() => {
+                runs.sleep(context.waker());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
     /// Gives a worker its next events, after which those it had count as ended; false if the lane is
     /// closed and empty.
     pub(crate) fn poll_next(&self, hands: &mut Hands<E>, context: &mut Context<'_>) -> Poll<bool> {
-        let mut queue = self.lock();
+        let mut store = self.lock();
+        let Store::Queue(queue) = &mut *store else {
+            return Poll::Ready(false);
+        };
         queue.end(hands);
         let next = queue.next(hands);
         if next == Next::Nothing {
             queue.sleep(hands, context.waker());
         }
         let heir = queue.heir(hands);
-        drop(queue);
+        drop(store);
         if let Some(waker) = heir {
             waker.wake();
         }
-        hands.let_go();
         match next {
             Next::Events => Poll::Ready(true),
             Next::End => Poll::Ready(false),
@@ -180,7 +269,10 @@ impl<E: Event> Lane<E> {
 
     /// Fills a batch that has begun; ready when it is full, or nothing more will come.
     pub(crate) fn poll_more(&self, hands: &mut Hands<E>, context: &mut Context<'_>) -> Poll<()> {
-        let mut queue = self.lock();
+        let mut store = self.lock();
+        let Store::Queue(queue) = &mut *store else {
+            return Poll::Ready(());
+        };
         queue.next(hands);
         if hands.are_full() || queue.is_over() {
             return Poll::Ready(());
@@ -199,13 +291,27 @@ impl<E: Event> Lane<E> {
 
     /// Stops handing out events, or goes on.
     pub(crate) fn pause(&self, paused: bool) {
-        let wakers = self.lock().pause(paused);
-        wakers.into_iter().for_each(Waker::wake);
+        let mut store = self.lock();
+        self.progress.paused.store(paused, Ordering::Relaxed);
+        let wakers = match &mut *store {
+            Store::Runs(runs) => Wakers::One(runs.pause(paused)),
+            Store::Queue(queue) => Wakers::Some(queue.pause(paused)),
+        };
+        drop(store);
+        wakers.wake();
     }
 
     /// What waits and runs now.
     pub(crate) fn state(&self) -> LaneState {
-        let (waiting, running, paused) = self.lock().state();
+        let (waiting, running, paused) = match &*self.lock() {
+            Store::Runs(runs) => {
+                let begun = self.progress.begun.load(Ordering::Relaxed);
+                let ended = self.progress.ended.load(Ordering::Relaxed);
+                let (waiting, paused) = runs.state(begun);
+                (waiting, begun.saturating_sub(ended), paused)
+            }
+            Store::Queue(queue) => queue.state(),
+        };
         LaneState {
             event: E::NAME,
             listener: self.listener.clone(),
@@ -235,6 +341,19 @@ impl<E: Event> Lane<E> {
             for follower in self.followers() {
                 follower.arrive(envelope);
             }
+        }
+    }
+
+    /// Settles the event as done, if it has no outcome yet; what most events come to.
+    pub(crate) fn done(&self, envelope: &Arc<Envelope<E>>, attempts: u32) {
+        if self.ends.observers.is_empty() && self.followers().is_empty() {
+            let slot = envelope.header().slot(self.slot);
+            self.counters.count(Outcome::Done);
+            if !envelope.marks().settle_plainly(slot, Outcome::Done) {
+                self.counters.discount_done();
+            }
+        } else {
+            self.end(envelope, Outcome::Done, attempts, String::new());
         }
     }
 
@@ -283,7 +402,7 @@ impl<E: Event> Lane<E> {
         let marks = envelope.marks();
         let mut predecessors = self.predecessors.iter();
         if predecessors.all(|slot| marks.outcome(*slot).is_some()) && marks.queue(self.slot) {
-            self.take(std::slice::from_ref(envelope));
+            self.take_one(envelope);
         }
     }
 
@@ -297,25 +416,53 @@ impl<E: Event> Lane<E> {
         }
     }
 
+    /// Whether the event has its outcome here already, since it was abandoned.
+    pub(crate) fn has_ended(&self, envelope: &Envelope<E>) -> bool {
+        let slot = envelope.header().slot(self.slot);
+        envelope.marks().outcome(slot).is_some()
+    }
+
     /// Takes no more events. Workers end once they have handled those that wait.
     pub(crate) fn close(&self) {
-        let wakers = self.lock().close();
-        wakers.into_iter().for_each(Waker::wake);
+        let wakers = match &mut *self.lock() {
+            Store::Runs(runs) => Wakers::One(runs.close()),
+            Store::Queue(queue) => Wakers::Some(queue.close()),
+        };
+        wakers.wake();
     }
 
     /// Closes the lane and abandons what waits and what is being handled.
     pub(crate) fn abandon(&self) {
-        let abandoned = self.lock().abandon();
-        for envelope in abandoned {
+        let (mut runs, mut events) = (Vec::new(), Vec::new());
+        match &mut *self.lock() {
+            Store::Runs(store) => runs = store.abandon(),
+            Store::Queue(store) => events = store.abandon(),
+        }
+        self.abandon_runs(runs);
+        for envelope in events {
             self.abandon_one(&envelope);
             let _ = guarded(|| drop(envelope));
         }
     }
 
+    fn abandon_runs(&self, runs: impl IntoIterator<Item = Run<E>>) {
+        for run in runs {
+            for envelope in run.events() {
+                self.abandon_one(envelope);
+            }
+            let_go(run.events);
+        }
+    }
+
     /// Called when a worker's task is gone, however it ended.
     pub(crate) fn worker_ended(&self, worker: usize) {
-        let left = self.lock().leave(worker);
-        for ended in left {
+        let (mut run, mut events) = (None, Vec::new());
+        match &mut *self.lock() {
+            Store::Runs(store) => run = store.leave(),
+            Store::Queue(store) => events = store.leave(worker),
+        }
+        self.abandon_runs(run);
+        for ended in events {
             self.abandon_one(&ended.envelope);
             let _ = guarded(|| drop(ended));
         }
@@ -337,5 +484,20 @@ impl<E: Event> Lane<E> {
         let mut entry = Entry::new(E::NAME, self.listener.clone());
         self.counters.fill(&mut entry);
         entry
+    }
+}
+
+/// Workers to wake once the lane is not locked any more.
+enum Wakers {
+    One(Option<Waker>),
+    Some(Vec<Waker>),
+}
+
+impl Wakers {
+    fn wake(self) {
+        match self {
+            Self::One(waker) => waker.into_iter().for_each(Waker::wake),
+            Self::Some(wakers) => wakers.into_iter().for_each(Waker::wake),
+        }
     }
 }

@@ -137,6 +137,11 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Takes back what was counted before somebody else had settled the event.
+    pub(crate) fn discount_done(&self) {
+        self.done.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn fill(&self, entry: &mut Entry) {
         entry.done = self.done.load(Ordering::Relaxed);
         entry.dead = self.dead.load(Ordering::Relaxed);

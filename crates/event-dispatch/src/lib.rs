@@ -72,6 +72,7 @@ mod handler;
 mod lane;
 mod queue;
 mod route;
+mod runs;
 mod time_out;
 mod worker;
 

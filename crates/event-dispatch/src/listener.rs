@@ -31,9 +31,9 @@ pub trait Listener<E: Event>: Send + Sync + 'static {
     #[doc(hidden)]
     fn receive(
         &self,
-        envelope: Arc<Envelope<E>>,
+        envelope: &Arc<Envelope<E>>,
     ) -> impl Future<Output = Result<(), BoxError>> + Send {
-        async move { self.handle(&envelope).await }
+        self.handle(envelope)
     }
 }
 
@@ -64,7 +64,7 @@ impl<E: Event, L: Listener<E>> Listener<E> for Arc<L> {
 
     fn receive(
         &self,
-        envelope: Arc<Envelope<E>>,
+        envelope: &Arc<Envelope<E>>,
     ) -> impl Future<Output = Result<(), BoxError>> + Send {
         (**self).receive(envelope)
     }
@@ -147,9 +147,9 @@ where
 
     fn receive(
         &self,
-        envelope: Arc<Envelope<E>>,
+        envelope: &Arc<Envelope<E>>,
     ) -> impl Future<Output = Result<(), BoxError>> + Send {
-        (self.handle)(envelope)
+        (self.handle)(Arc::clone(envelope))
     }
 }
 

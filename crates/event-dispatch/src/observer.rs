@@ -109,6 +109,11 @@ impl Observers {
         Self(observers.into())
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Tells them; in a bus without observers, nothing.
     #[inline]
     pub(crate) fn tell(&self, header: &Header, listener: Option<&str>, stage: Stage<'_>) {

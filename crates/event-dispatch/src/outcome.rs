@@ -6,12 +6,15 @@
 //! 1. A listener's mark leaves 'pending' once. Whoever moves it counts the outcome in the ledger;
 //!    everybody else finds it taken and counts nothing.
 //! 2. An outcome is visible only after its claimant has counted it and buried the dead letter.
-//! 3. `state` counts the marks that are pending. A mark is written before it is counted down, so
-//!    whoever reads zero sees every outcome.
+//! 3. Whoever writes a mark looks for waiters afterwards, and whoever waits says so before looking at the
+//!    marks, all in one order (`SeqCst`): so at least one of them sees the other.
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::Notify;
@@ -116,8 +119,6 @@ const WORDS: usize = 8;
 const QUEUED: u64 = 0x7;
 /// The mark of an outcome that is being recorded. It reads as pending.
 const CLAIMED: u64 = 0xf;
-/// Set in `state` once somebody waits for this event.
-const AWAITED: u32 = 1 << 31;
 
 /// The outcomes of one event, four bits a listener: inline for 128 listeners, boxed beyond.
 ///
@@ -125,9 +126,11 @@ const AWAITED: u32 = 1 << 31;
 pub(crate) struct Marks {
     words: [AtomicU64; WORDS],
     more: Box<[AtomicU64]>,
-    /// How many marks are pending, and [`AWAITED`].
-    state: AtomicU32,
-    settled: Notify,
+    listeners: u32,
+    /// Whether somebody waits for this event, or has.
+    awaited: AtomicBool,
+    /// Made by the first who waits: few events are waited for.
+    settled: OnceLock<Box<Notify>>,
 }
 
 impl Marks {
@@ -150,8 +153,9 @@ impl Marks {
         Self {
             words: std::array::from_fn(start),
             more: (WORDS..words).map(start).collect(),
-            state: AtomicU32::new(lanes as u32),
-            settled: Notify::new(),
+            listeners: (inline + lanes) as u32,
+            awaited: AtomicBool::new(false),
+            settled: OnceLock::new(),
         }
     }
 
@@ -186,14 +190,30 @@ impl Marks {
             }
         }
         record();
-        // Release: pairs with the acquire in `outcome`.
-        word.fetch_xor((CLAIMED ^ outcome.to_nibble()) << shift, Ordering::Release);
-        // Both sides of `state` are read-modify-writes, so either this one sees the waiter's bit, or
-        // the waiter's `fetch_or` comes later and acquires the mark.
-        if self.state.fetch_sub(1, Ordering::AcqRel) & AWAITED != 0 {
-            self.settled.notify_waiters();
-        }
+        word.fetch_xor((CLAIMED ^ outcome.to_nibble()) << shift, Ordering::SeqCst);
+        self.wake();
         true
+    }
+
+    /// Settles a pending mark of which nothing has to be recorded; false if it was settled before.
+    pub(crate) fn settle_plainly(&self, slot: usize, outcome: Outcome) -> bool {
+        let (word, shift) = self.word(slot);
+        let settled = word.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |seen| {
+            matches!((seen >> shift) & CLAIMED, 0 | QUEUED)
+                .then_some(seen & !(CLAIMED << shift) | outcome.to_nibble() << shift)
+        });
+        if settled.is_ok() {
+            self.wake();
+        }
+        settled.is_ok()
+    }
+
+    fn wake(&self) {
+        if self.awaited.load(Ordering::SeqCst)
+            && let Some(settled) = self.settled.get()
+        {
+            settled.notify_waiters();
+        }
     }
 
     /// Claims the handing over of the event to a lane; false if somebody else has, or it has ended.
@@ -215,15 +235,16 @@ impl Marks {
 
     pub(crate) fn outcome(&self, slot: usize) -> Option<Outcome> {
         let (word, shift) = self.word(slot);
-        Outcome::from_nibble((word.load(Ordering::Acquire) >> shift) & 0xf)
+        Outcome::from_nibble((word.load(Ordering::SeqCst) >> shift) & CLAIMED)
     }
 
     /// Waits until `ready` returns something; asked again whenever a mark is settled.
     pub(crate) async fn wait<T>(&self, ready: impl Fn() -> Option<T>) -> T {
+        let notify = self.settled.get_or_init(Box::default);
         loop {
-            let mut settled = std::pin::pin!(self.settled.notified());
+            let mut settled = std::pin::pin!(notify.notified());
             settled.as_mut().enable();
-            self.state.fetch_or(AWAITED, Ordering::AcqRel);
+            self.awaited.store(true, Ordering::SeqCst);
             if let Some(value) = ready() {
                 return value;
             }
@@ -233,7 +254,8 @@ impl Marks {
 
     /// Waits until no mark is pending.
     pub(crate) async fn all_settled(&self) {
-        self.wait(|| (self.state.load(Ordering::Acquire) & !AWAITED == 0).then_some(()))
+        let settled = |slot| self.outcome(slot as usize).is_some();
+        self.wait(|| (0..self.listeners).all(settled).then_some(()))
             .await;
     }
 }

@@ -94,6 +94,15 @@ impl<E> Policy<E> {
         }
     }
 
+    /// Whether events are handled one by one in the order in which they come, and none of those that
+    /// wait is ever replaced.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.concurrency == NonZeroUsize::MIN
+            && self.overflow == Overflow::DeadLetter
+            && self.order_key.is_none()
+            && self.coalesce_key.is_none()
+    }
+
     /// Sets how many events may wait in the lane, those being handled not counted. Default: 1024.
     ///
     /// The largest capacity among an event's lanes also bounds the event's intake, where events wait

@@ -7,7 +7,7 @@ use std::{
     task::Waker,
 };
 
-use crate::{Batch, Envelope, Outcome, Overflow, Reason, guard::guarded, policy::Key};
+use crate::{Envelope, Outcome, Overflow, Reason, guard::guarded, policy::Key};
 
 /// What waits in a lane, and what its workers have taken.
 pub(crate) struct Queue<E> {
@@ -43,7 +43,7 @@ pub(crate) struct Hands<E> {
     worker: usize,
     most: usize,
     /// What it handles.
-    pub(crate) batch: Batch<E>,
+    pub(crate) events: Vec<Arc<Envelope<E>>>,
     /// What it had before; kept for its room.
     ended: Vec<InFlight<E>>,
 }
@@ -54,17 +54,20 @@ impl<E> Hands<E> {
         Self {
             worker,
             most,
-            batch: Batch::new(),
+            events: Vec::new(),
             ended: Vec::new(),
         }
     }
 
     pub(crate) fn are_full(&self) -> bool {
-        self.batch.len() >= self.most
+        self.events.len() >= self.most
     }
 
-    /// Lets go of what the worker had before. The lane must not be locked: an event's drop may panic.
+    /// Lets go of what the worker has handled, and of what it had before. The lane must not be locked: an event's drop may panic.
     pub(crate) fn let_go(&mut self) {
+        while let Some(envelope) = self.events.pop() {
+            let _ = guarded(|| drop(envelope));
+        }
         while let Some(ended) = self.ended.pop() {
             let _ = guarded(|| drop(ended));
         }
@@ -155,7 +158,7 @@ impl<E> Queue<E> {
             let Some(next) = self.next_free(hands.worker) else {
                 break;
             };
-            hands.batch.push(Arc::clone(&next.envelope));
+            hands.events.push(Arc::clone(&next.envelope));
             self.in_flight[hands.worker].push(InFlight {
                 order: next.keys.order,
                 envelope: next.envelope,
@@ -163,7 +166,7 @@ impl<E> Queue<E> {
         }
         // With order keys, what waits belongs to a worker that will come back for it.
         let over = self.closed && (!self.paused || self.waiting.is_empty());
-        match (hands.batch.is_empty(), over) {
+        match (hands.events.is_empty(), over) {
             (false, _) => Next::Events,
             (true, false) => Next::Nothing,
             (true, true) => Next::End,

@@ -25,10 +25,9 @@ use std::{
 use tokio::task::coop::consume_budget;
 
 use crate::{
-    DeadLetter, Delivery, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt,
-    Stage,
+    DeadLetter, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt, Stage,
     bus::Core,
-    delivery::{Origin, within},
+    delivery::{Current, Origin, within},
     draft::InlineDraft,
     ends::Ends,
     envelope::{Acceptance, Header},
@@ -37,6 +36,7 @@ use crate::{
     lane::Lane,
     ledger::Entry,
     outcome::Marks,
+    runs::let_go,
     stream::Taps,
 };
 
@@ -191,24 +191,21 @@ impl<E: Event> Route<E> {
     }
 
     fn run_inline(&self, core: &Arc<Core>, envelope: &Arc<Envelope<E>>) {
-        let mut delivery = Some(Delivery::inline(
-            Arc::clone(core),
-            Arc::clone(envelope) as Arc<_>,
-        ));
+        let mut current = Some(Current::inline(Arc::clone(core), Arc::clone(envelope) as _));
         for slot in 0..self.inline.len() {
-            self.run_one_inline(&mut delivery, envelope, slot);
+            self.run_one_inline(&mut current, envelope, slot);
         }
     }
 
     fn run_one_inline(
         &self,
-        delivery: &mut Option<Delivery>,
+        current: &mut Option<Current>,
         envelope: &Arc<Envelope<E>>,
         slot: usize,
     ) {
         let inline = &self.inline[slot];
         self.tell_inline(envelope, inline, Stage::Started { attempt: 1 });
-        let ran = within(delivery, || inline.listener.handle(envelope.event()));
+        let ran = within(current, || inline.listener.handle(envelope.event()));
         match ran {
             Ok(()) => self.tell_inline(
                 envelope,
@@ -325,11 +322,8 @@ impl<E: Event> Route<E> {
 
     /// Gives batches to the lanes until the intake is closed and empty.
     pub(crate) async fn run(&self) {
-        let mut spare = Vec::new();
         let mut lingered = false;
-        while let Some(batch) =
-            poll_fn(|context| self.poll_batch(&mut spare, &mut lingered, context)).await
-        {
+        while let Some(batch) = poll_fn(|context| self.poll_batch(&mut lingered, context)).await {
             lingered = false;
             for lane in self.first_lanes() {
                 lane.take(&batch);
@@ -337,19 +331,13 @@ impl<E: Event> Route<E> {
             self.taps.offer(&batch);
             let routed = self.lock().routing.take();
             drop(routed);
-            // Shutdown may still hold the batch; then the next one gets a new buffer.
-            if let Ok(mut batch) = Arc::try_unwrap(batch) {
-                // Perhaps the last hold on an event, whose drop may panic.
-                let _ = guarded(|| batch.clear());
-                spare = batch;
-            }
+            let_go(batch);
             consume_budget().await;
         }
     }
 
     fn poll_batch(
         &self,
-        spare: &mut Batch<E>,
         lingered: &mut bool,
         context: &mut Context<'_>,
     ) -> Poll<Option<Arc<Batch<E>>>> {
@@ -367,7 +355,9 @@ impl<E: Event> Route<E> {
             intake.router = Some(context.waker().clone());
             return Poll::Pending;
         }
-        let batch = Arc::new(mem::replace(&mut intake.batch, mem::take(spare)));
+        // As much room again: the lanes keep the batch, and the publishers should not have to grow one.
+        let room = Vec::with_capacity(intake.batch.len());
+        let batch = Arc::new(mem::replace(&mut intake.batch, room));
         intake.routing = Some(Arc::clone(&batch));
         Poll::Ready(Some(batch))
     }
@@ -416,7 +406,10 @@ impl<E: Event> AnyRoute for Route<E> {
             lane.abandon();
         }
         self.taps.close();
-        let _ = guarded(|| drop((batch, routing)));
+        routing
+            .into_iter()
+            .chain([Arc::new(batch)])
+            .for_each(let_go);
     }
 
     fn router_ended(&self) {
@@ -430,7 +423,10 @@ impl<E: Event> AnyRoute for Route<E> {
             lane.close();
         }
         self.taps.close();
-        let _ = guarded(|| drop((batch, routing)));
+        routing
+            .into_iter()
+            .chain([Arc::new(batch)])
+            .for_each(let_go);
     }
 
     fn pause(&self, listener: &str, paused: bool) -> usize {
@@ -466,8 +462,8 @@ impl<E: Event> AnyRoute for Route<E> {
             let place = &self.inline[slot];
             place.replayed.fetch_add(1, Ordering::Relaxed);
             self.tell_inline(&envelope, place, Stage::Dispatched);
-            let delivery = Delivery::inline(Arc::clone(core), Arc::clone(&envelope) as Arc<_>);
-            self.run_one_inline(&mut Some(delivery), &envelope, slot);
+            let current = Current::inline(Arc::clone(core), Arc::clone(&envelope) as _);
+            self.run_one_inline(&mut Some(current), &envelope, slot);
         } else {
             self.lanes[slot - self.inline.len()].replay(&envelope);
         }

@@ -7,19 +7,21 @@
 //! 2. The future is polled once before a timer is made for it.
 
 use std::{
-    fmt::Write, future::poll_fn, num::NonZeroUsize, pin::pin, sync::Arc, task::Poll, time::Duration,
+    fmt::Write, future::poll_fn, mem, num::NonZeroUsize, pin::pin, sync::Arc, task::Poll,
+    time::Duration,
 };
 
 use tokio::{task::coop::consume_budget, time::sleep};
 
 use crate::{
-    Batch, BoxError, Delivery, Event, Outcome, Permanent, Policy, Reason, Skip, Stage,
+    BoxError, Envelope, Event, Outcome, Permanent, Policy, Reason, Skip, Stage,
     bus::Core,
-    delivery::within,
+    delivery::{Current, within},
     guard::guarded,
     handler::Handler,
     lane::Lane,
     queue::Hands,
+    runs::let_go,
     time_out::{Over, TimeOut},
 };
 
@@ -30,16 +32,51 @@ pub(crate) async fn work<E: Event, H: Handler<E>>(
     core: Arc<Core>,
     worker: usize,
 ) {
+    if lane.has_runs() {
+        work_on_runs(&lane, &*handler, &core).await;
+    } else {
+        work_on_queue(&lane, &*handler, &core, worker).await;
+    }
+}
+
+async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Lane<E>, handler: &H, core: &Arc<Core>) {
+    while let Some(run) = poll_fn(|context| lane.poll_run(context)).await {
+        let mut current = Some(Current::new(Arc::clone(core), Arc::clone(&run.events) as _));
+        for (index, envelope) in run.events().iter().enumerate() {
+            while !lane.begin(index) {
+                poll_fn(|context| lane.poll_resumed(context)).await;
+            }
+            if lane.has_ended(envelope) {
+                continue;
+            }
+            if let Some(current) = &mut current {
+                current.index = index;
+            }
+            handle(lane, handler, &mut current, std::slice::from_ref(envelope)).await;
+        }
+        drop(current);
+        let_go(run.events);
+        consume_budget().await;
+    }
+}
+
+async fn work_on_queue<E: Event, H: Handler<E>>(
+    lane: &Lane<E>,
+    handler: &H,
+    core: &Arc<Core>,
+    worker: usize,
+) {
     let most = lane.batching.map_or(1, |batching| batching.most.get());
     let mut hands = Hands::new(worker, most);
     while poll_fn(|context| lane.poll_next(&mut hands, context)).await {
         if !hands.are_full() {
-            fill(&lane, &mut hands).await;
+            fill(lane, &mut hands).await;
         }
-        handle(&lane, &*handler, &core, &hands.batch).await;
-        while let Some(envelope) = hands.batch.pop() {
-            let _ = guarded(|| drop(envelope));
-        }
+        let first = Arc::clone(&hands.events[0]) as _;
+        let mut current = Some(Current::new(Arc::clone(core), first));
+        handle(lane, handler, &mut current, &hands.events).await;
+        let _ = guarded(|| drop(current));
+        hands.let_go();
         consume_budget().await;
     }
 }
@@ -60,26 +97,29 @@ async fn fill<E: Event>(lane: &Lane<E>, hands: &mut Hands<E>) {
     .await;
 }
 
-/// Gives all events of a batch their outcome.
+/// Gives all of these events their outcome.
 async fn handle<E: Event, H: Handler<E>>(
     lane: &Lane<E>,
     handler: &H,
-    core: &Arc<Core>,
-    batch: &Batch<E>,
+    current: &mut Option<Current>,
+    events: &[Arc<Envelope<E>>],
 ) {
     let policy = &lane.policy;
     let mut time_out = TimeOut::new(policy.time_out, policy.attempt_time_out);
-    let mut pauses = policy.retry.map(|retry| retry.pauses());
+    let mut pauses = None;
     let mut attempt = 1;
     loop {
         lane.turn().await;
-        let (reason, error) = match call(lane, handler, core, batch, attempt, &mut time_out).await {
+        let answer = call(lane, handler, current, events, attempt, &mut time_out).await;
+        let (reason, error) = match answer {
             Answer::Done => {
-                end(lane, batch, Outcome::Done, attempt, String::new());
+                for envelope in events {
+                    lane.done(envelope, attempt);
+                }
                 return;
             }
             Answer::Skipped => {
-                end(lane, batch, Outcome::Skipped, attempt, String::new());
+                end(lane, events, Outcome::Skipped, attempt, String::new());
                 return;
             }
             Answer::Panicked(message) => (Reason::Panicked, message),
@@ -90,19 +130,17 @@ async fn handle<E: Event, H: Handler<E>>(
                     Answer::Failed(error) => (Reason::Failed, error),
                     _ => (Reason::TimedOut, time_out.text(Over::Attempt)),
                 };
+                let pauses = pauses.get_or_insert_with(|| policy.retry.map(|retry| retry.pauses()));
                 match pauses.as_mut().and_then(Iterator::next) {
                     None => (reason, error),
                     Some(pause) => {
-                        for envelope in batch {
-                            let error = &error;
-                            lane.tell(
-                                envelope,
-                                Stage::Retrying {
-                                    attempt,
-                                    error,
-                                    pause,
-                                },
-                            );
+                        for envelope in events {
+                            let stage = Stage::Retrying {
+                                attempt,
+                                error: &error,
+                                pause,
+                            };
+                            lane.tell(envelope, stage);
                         }
                         if rest(pause, &mut time_out).await {
                             time_out.next_attempt();
@@ -115,16 +153,22 @@ async fn handle<E: Event, H: Handler<E>>(
                 }
             }
         };
-        end(lane, batch, Outcome::Dead(reason), attempt, error);
+        end(lane, events, Outcome::Dead(reason), attempt, error);
         return;
     }
 }
 
-fn end<E: Event>(lane: &Lane<E>, batch: &Batch<E>, outcome: Outcome, attempts: u32, error: String) {
-    for envelope in &batch[1..] {
+fn end<E: Event>(
+    lane: &Lane<E>,
+    events: &[Arc<Envelope<E>>],
+    outcome: Outcome,
+    attempts: u32,
+    error: String,
+) {
+    for envelope in &events[1..] {
         lane.end(envelope, outcome, attempts, error.clone());
     }
-    lane.end(&batch[0], outcome, attempts, error);
+    lane.end(&events[0], outcome, attempts, error);
 }
 
 /// Waits between two attempts; false if the event's time is over before.
@@ -150,48 +194,57 @@ enum Answer {
 async fn call<E: Event, H: Handler<E>>(
     lane: &Lane<E>,
     handler: &H,
-    core: &Arc<Core>,
-    batch: &Batch<E>,
+    current: &mut Option<Current>,
+    events: &[Arc<Envelope<E>>],
     attempt: u32,
     time_out: &mut TimeOut,
 ) -> Answer {
-    for envelope in batch {
+    for envelope in events {
         lane.tell(envelope, Stage::Started { attempt });
     }
-    let first = &batch[0];
+    let first = &events[0];
     let span = tracing::info_span!(
         "handle",
         event = E::NAME,
         id = %first.id(),
         listener = %lane.listener,
         attempt,
-        batch = NonZeroUsize::new(batch.len() - 1).map(|more| more.get() + 1),
+        batch = NonZeroUsize::new(events.len() - 1).map(|more| more.get() + 1),
         cause = first.cause().map(tracing::field::display),
     );
-    let delivery = Delivery::new(Arc::clone(core), Arc::clone(first) as _, attempt);
-    let mut delivery = Some(delivery);
-    let created = within(&mut delivery, || span.in_scope(|| handler.call(batch)));
-    let future = match created {
-        Ok(future) => future,
-        Err(panic) => return Answer::Panicked(panic.0),
-    };
-    let mut future = pin!(Some(future));
+    if let Some(current) = current {
+        current.attempt = attempt;
+    }
+    let mut called = false;
+    let mut future = pin!(None);
     let answer = poll_fn(|context| {
-        let Some(running) = future.as_mut().as_pin_mut() else {
-            return Poll::Ready(Answer::Done);
-        };
-        match within(&mut delivery, || span.in_scope(|| running.poll(context))) {
+        let polled = within(current, || {
+            span.in_scope(|| {
+                if !mem::replace(&mut called, true) {
+                    future.set(Some(handler.call(events)));
+                }
+                let Some(running) = future.as_mut().as_pin_mut() else {
+                    return Poll::Ready(Ok(()));
+                };
+                let polled = running.poll(context);
+                if polled.is_ready() {
+                    future.set(None);
+                }
+                polled
+            })
+        });
+        match polled {
             Ok(Poll::Ready(result)) => Poll::Ready(answer(result, &lane.policy)),
             Ok(Poll::Pending) => time_out.poll(context).map(Answer::Over),
             Err(panic) => Poll::Ready(Answer::Panicked(panic.0)),
         }
     })
     .await;
-    let dropped = within(&mut delivery, || span.in_scope(|| future.set(None)));
-    match (answer, dropped) {
-        (Answer::Done | Answer::Skipped, Err(panic)) => Answer::Panicked(panic.0),
-        (answer, _) => answer,
+    // What has not ended by itself: its time is over, or it has panicked.
+    if future.is_some() {
+        let _ = within(current, || span.in_scope(|| future.set(None)));
     }
+    answer
 }
 
 fn answer<E>(result: Result<(), BoxError>, policy: &Policy<E>) -> Answer {

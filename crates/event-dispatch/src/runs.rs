@@ -1,0 +1,158 @@
+//! [`Runs`]: what waits in a lane that takes its events as they come.
+//!
+//! A lane without keys, with one worker and nothing to replace, needs no queue of its own: it holds the
+//! router's batches, which all such lanes share, and how many of each are its to handle.
+
+use std::{collections::VecDeque, mem, sync::Arc, task::Waker};
+
+use crate::{Envelope, Outcome, Reason, guard::guarded};
+
+/// Events that the router gives to all lanes at once.
+pub(crate) type Events<E> = Arc<Vec<Arc<Envelope<E>>>>;
+
+/// The first so many of a router's batch.
+pub(crate) struct Run<E> {
+    pub(crate) events: Events<E>,
+    pub(crate) length: usize,
+}
+
+impl<E> Clone for Run<E> {
+    fn clone(&self) -> Self {
+        Self {
+            events: Arc::clone(&self.events),
+            length: self.length,
+        }
+    }
+}
+
+impl<E> Run<E> {
+    pub(crate) fn events(&self) -> &[Arc<Envelope<E>>] {
+        &self.events[..self.length]
+    }
+}
+
+/// What waits in a lane that takes its events as they come, and the run that its worker has.
+pub(crate) struct Runs<E> {
+    waiting: VecDeque<Run<E>>,
+    in_hand: Option<Run<E>>,
+    capacity: usize,
+    sleeper: Option<Waker>,
+    paused: bool,
+    closed: bool,
+}
+
+/// What a worker finds.
+pub(crate) enum NextRun<E> {
+    Run(Run<E>),
+    Nothing,
+    /// Nothing, and there will be nothing more.
+    End,
+}
+
+impl<E> Runs<E> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            in_hand: None,
+            capacity,
+            sleeper: None,
+            paused: false,
+            closed: false,
+        }
+    }
+
+    /// Takes the first of `events` that there is room for; returns how many, and how the others end.
+    /// Of the run that the worker has, it has begun so many.
+    pub(crate) fn push(&mut self, events: &Events<E>, begun: usize) -> (usize, Outcome) {
+        if self.closed {
+            return (0, Outcome::Abandoned);
+        }
+        let room = self.capacity.saturating_sub(self.count(begun));
+        let length = events.len().min(room);
+        if length > 0 {
+            let events = Arc::clone(events);
+            self.waiting.push_back(Run { events, length });
+        }
+        (length, Outcome::Dead(Reason::Overflowed))
+    }
+
+    /// How many wait.
+    fn count(&self, begun: usize) -> usize {
+        let in_hand = self.in_hand.as_ref().map_or(0, |run| run.length - begun);
+        let waiting = self.waiting.iter().map(|run| run.length);
+        in_hand + waiting.sum::<usize>()
+    }
+
+    /// Gives the worker its next run; the one it had it has to let go of.
+    pub(crate) fn next(&mut self) -> (NextRun<E>, Option<Run<E>>) {
+        let ended = self.in_hand.take();
+        let next = if self.paused {
+            None
+        } else {
+            self.waiting.pop_front()
+        };
+        let next = match next {
+            Some(run) => {
+                self.in_hand = Some(run.clone());
+                NextRun::Run(run)
+            }
+            None if self.closed && self.waiting.is_empty() => NextRun::End,
+            None => NextRun::Nothing,
+        };
+        (next, ended)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    pub(crate) fn sleep(&mut self, waker: &Waker) {
+        self.sleeper = Some(waker.clone());
+    }
+
+    /// The worker, if it sleeps and there is something to do.
+    pub(crate) fn wake(&mut self) -> Option<Waker> {
+        if self.paused || self.waiting.is_empty() {
+            return None;
+        }
+        self.sleeper.take()
+    }
+
+    /// Hands out nothing more until told otherwise, and returns the worker if it sleeps.
+    pub(crate) fn pause(&mut self, paused: bool) -> Option<Waker> {
+        self.paused = paused;
+        self.sleeper.take()
+    }
+
+    /// How many wait, and whether the lane is paused.
+    pub(crate) fn state(&self, begun: usize) -> (usize, bool) {
+        (self.count(begun), self.paused)
+    }
+
+    /// Takes nothing more, and returns the worker if it sleeps.
+    pub(crate) fn close(&mut self) -> Option<Waker> {
+        self.closed = true;
+        self.sleeper.take()
+    }
+
+    /// Takes nothing more, and gives up what waits and the run that the worker has, which it keeps.
+    pub(crate) fn abandon(&mut self) -> Vec<Run<E>> {
+        self.closed = true;
+        let waiting = mem::take(&mut self.waiting);
+        self.in_hand.iter().cloned().chain(waiting).collect()
+    }
+
+    /// What the worker had when its task went away.
+    pub(crate) fn leave(&mut self) -> Option<Run<E>> {
+        self.in_hand.take()
+    }
+}
+
+/// Lets go of a batch. The drop of each event may panic, and two panics at once would end the process.
+pub(crate) fn let_go<E>(events: Events<E>) {
+    if let Some(events) = Arc::into_inner(events) {
+        for envelope in events {
+            let _ = guarded(|| drop(envelope));
+        }
+    }
+}
