@@ -69,6 +69,8 @@ struct Progress {
     begun: AtomicUsize,
     ended: AtomicUsize,
     paused: AtomicBool,
+    /// Set when the lane is given up, after which events may have their outcome already.
+    abandoned: AtomicBool,
 }
 
 impl<E: Event> Lane<E> {
@@ -419,7 +421,7 @@ impl<E: Event> Lane<E> {
     /// Whether the event has its outcome here already, since it was abandoned.
     pub(crate) fn has_ended(&self, envelope: &Envelope<E>) -> bool {
         let slot = envelope.header().slot(self.slot);
-        envelope.marks().outcome(slot).is_some()
+        self.progress.abandoned.load(Ordering::Relaxed) && envelope.marks().outcome(slot).is_some()
     }
 
     /// Takes no more events. Workers end once they have handled those that wait.
@@ -433,6 +435,7 @@ impl<E: Event> Lane<E> {
 
     /// Closes the lane and abandons what waits and what is being handled.
     pub(crate) fn abandon(&self) {
+        self.progress.abandoned.store(true, Ordering::Relaxed);
         let (mut runs, mut events) = (Vec::new(), Vec::new());
         match &mut *self.lock() {
             Store::Runs(store) => runs = store.abandon(),

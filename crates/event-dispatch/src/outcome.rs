@@ -152,7 +152,10 @@ impl Marks {
         let words = (inline + lanes).div_ceil(PER_WORD);
         Self {
             words: std::array::from_fn(start),
-            more: (WORDS..words).map(start).collect(),
+            more: match words {
+                ..=WORDS => Box::default(),
+                _ => (WORDS..words).map(start).collect(),
+            },
             listeners: (inline + lanes) as u32,
             awaited: AtomicBool::new(false),
             settled: OnceLock::new(),

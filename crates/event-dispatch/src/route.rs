@@ -323,8 +323,14 @@ impl<E: Event> Route<E> {
     /// Gives batches to the lanes until the intake is closed and empty.
     pub(crate) async fn run(&self) {
         let mut lingered = false;
-        while let Some(batch) = poll_fn(|context| self.poll_batch(&mut lingered, context)).await {
+        let mut room = 0;
+        loop {
+            // Made here, since publishers wait for the lock.
+            let mut empty = Some(Arc::new(Vec::with_capacity(room)));
+            let next = poll_fn(|context| self.poll_batch(&mut empty, &mut lingered, context));
+            let Some(batch) = next.await else { return };
             lingered = false;
+            room = batch.len();
             for lane in self.first_lanes() {
                 lane.take(&batch);
             }
@@ -336,8 +342,10 @@ impl<E: Event> Route<E> {
         }
     }
 
+    /// Takes what has been accepted in exchange for an empty batch.
     fn poll_batch(
         &self,
+        empty: &mut Option<Arc<Batch<E>>>,
         lingered: &mut bool,
         context: &mut Context<'_>,
     ) -> Poll<Option<Arc<Batch<E>>>> {
@@ -349,15 +357,17 @@ impl<E: Event> Route<E> {
             // Once behind the tasks that are ready to run, the publisher perhaps among them: what it
             // dispatches meanwhile needs no wake.
             if !mem::replace(lingered, true) {
+                drop(intake);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
             intake.router = Some(context.waker().clone());
             return Poll::Pending;
         }
-        // As much room again: the lanes keep the batch, and the publishers should not have to grow one.
-        let room = Vec::with_capacity(intake.batch.len());
-        let batch = Arc::new(mem::replace(&mut intake.batch, room));
+        let mut batch = empty.take().unwrap_or_default();
+        if let Some(batch) = Arc::get_mut(&mut batch) {
+            mem::swap(batch, &mut intake.batch);
+        }
         intake.routing = Some(Arc::clone(&batch));
         Poll::Ready(Some(batch))
     }
