@@ -1,12 +1,16 @@
 //! [`Topology`]: who listens to what, and how.
 
-use std::{borrow::Cow, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+mod table;
+
+use std::{borrow::Cow, num::NonZeroUsize, sync::Arc, time::Duration};
 
 #[cfg(feature = "rate-limit")]
 use crate::RateLimit;
 use crate::{Batching, Overflow, Retry};
 
-/// Who listens to what, and how. Its `Display` is a table.
+/// Who listens to what, and how.
+///
+/// Its `Display` is a table, without the columns that would be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     pub(crate) rows: Arc<[Row]>,
@@ -66,89 +70,13 @@ impl Topology {
     }
 }
 
-const HEADINGS: [&str; 10] = [
-    "event",
-    "version",
-    "listener",
-    "kind",
-    "capacity",
-    "overflow",
-    "concurrency",
-    "time-out",
-    "retry",
-    "required",
-];
-
 impl Row {
-    fn cells(&self) -> [String; 10] {
-        let none = || "-".to_owned();
-        let listener = self
-            .listener
-            .as_ref()
-            .map_or_else(none, ToString::to_string);
-        let required = if self.required {
-            "yes".to_owned()
-        } else {
-            none()
-        };
-        let (event, version) = (self.event.to_owned(), self.version.to_string());
-        let Some(lane) = &self.lane else {
-            let kind = if self.listener.is_some() {
-                "inline".to_owned()
-            } else {
-                none()
-            };
-            let empty = none;
-            return [
-                event,
-                version,
-                listener,
-                kind,
-                empty(),
-                empty(),
-                empty(),
-                empty(),
-                empty(),
-                required,
-            ];
-        };
-        let coalescing = if lane.coalescing { ", coalescing" } else { "" };
-        let ordered = if lane.ordered { ", by key" } else { "" };
-        [
-            event,
-            version,
-            listener,
-            "lane".to_owned(),
-            lane.capacity.to_string(),
-            format!("{}{coalescing}", lane.overflow),
-            format!("{}{ordered}", lane.concurrency),
-            format!("{:?}", lane.time_out),
-            lane.retry.map_or_else(none, |retry| retry.to_string()),
-            required,
-        ]
-    }
-}
-
-impl fmt::Display for Topology {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headings = HEADINGS.map(str::to_owned);
-        let lines: Vec<[String; 10]> = std::iter::once(headings)
-            .chain(self.rows.iter().map(Row::cells))
-            .collect();
-        let widths: [usize; 10] = std::array::from_fn(|column| {
-            lines
-                .iter()
-                .map(|line| line[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        });
-        for line in &lines {
-            let mut text = String::new();
-            for (cell, width) in line.iter().zip(widths) {
-                text.push_str(&format!("{cell:width$}  "));
-            }
-            writeln!(f, "{}", text.trim_end())?;
-        }
-        Ok(())
+    /// How the listener is called, in a word.
+    fn kind(&self) -> Option<&'static str> {
+        self.listener.as_ref()?;
+        Some(match self.lane {
+            None => "inline",
+            Some(_) => "lane",
+        })
     }
 }
