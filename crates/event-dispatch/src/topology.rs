@@ -1,5 +1,6 @@
 //! [`Topology`]: who listens to what, and how.
 
+mod mermaid;
 mod table;
 
 use std::{borrow::Cow, num::NonZeroUsize, sync::Arc, time::Duration};
