@@ -174,3 +174,116 @@ proptest! {
         prop_assert_eq!(lines[6], "e1 --> l1");
     }
 }
+
+#[cfg(feature = "serde")]
+mod serialized {
+    use std::num::NonZeroU32;
+
+    use serde_json::json;
+    use vacancy::dispatch::{Overflow, Retry};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_topology_is_serialized_under_stable_names() {
+        let policy = Policy::new()
+            .capacity(NonZeroUsize::MIN)
+            .overflow(Overflow::DropOldest)
+            .time_out(Duration::from_micros(1_500))
+            .retry(Retry::new(NonZeroU32::MIN))
+            .coalesce_by(|_: &Booked| 0);
+        let bus = Bus::builder()
+            .inline(inline_fn("fence", |_: &Booked| ()))
+            .listen_with(idle("mail"), policy)
+            .declare::<Cancelled>()
+            .require::<Booked>("fence");
+        let expected = json!({
+            "format": 1,
+            "rows": [
+                {
+                    "event": "appointment.booked",
+                    "version": 2,
+                    "listener": "fence",
+                    "kind": "inline",
+                    "required": true,
+                    "enabled": true,
+                    "lane": null,
+                },
+                {
+                    "event": "appointment.booked",
+                    "version": 2,
+                    "listener": "mail",
+                    "kind": "lane",
+                    "required": false,
+                    "enabled": true,
+                    "lane": {
+                        "capacity": 1,
+                        "overflow": "drop_oldest",
+                        "concurrency": 1,
+                        "time_out_ms": 2,
+                        "retry": {
+                            "attempts": 1,
+                            "first_pause_ms": 100,
+                            "longest_pause_ms": 10_000,
+                        },
+                        "ordered": true,
+                        "coalescing": true,
+                    },
+                },
+                {
+                    "event": "appointment.cancelled",
+                    "version": 1,
+                    "listener": null,
+                    "kind": null,
+                    "required": false,
+                    "enabled": true,
+                    "lane": null,
+                },
+            ],
+        });
+        let topology = topology(bus).await;
+        assert_eq!(serde_json::to_value(&topology).unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_time_that_is_not_bounded_is_the_greatest_number() {
+        let policy = Policy::<Booked>::new().time_out(Duration::MAX);
+        let topology = topology(Bus::builder().listen_with(idle("mail"), policy)).await;
+        let lane = serde_json::to_value(&topology.rows()[0].lane).unwrap();
+        assert_eq!(lane["time_out_ms"], u64::MAX);
+    }
+
+    #[tokio::test]
+    async fn what_a_policy_does_not_have_is_left_out_and_the_rest_is_there() {
+        let topology = topology(ordered()).await;
+        let rows = serde_json::to_value(&topology).unwrap();
+        let [_, mail, count, sync, _] = &rows["rows"].as_array().unwrap()[..] else {
+            panic!("{rows}");
+        };
+        assert_eq!(mail["lane"]["after"], json!(["fence", "Count"]));
+        assert_eq!(mail["lane"]["attempt_time_out_ms"], 1_000);
+        let batching = json!({"most": 1, "linger_ms": 0});
+        assert_eq!(count["lane"]["batching"], batching);
+        assert_eq!(sync["enabled"], false);
+        for setting in ["after", "attempt_time_out_ms", "retry", "rate_limit"] {
+            assert_eq!(count["lane"].get(setting), None, "{setting}");
+        }
+        assert_eq!(mail["lane"].get("batching"), None);
+    }
+
+    #[cfg(feature = "rate-limit")]
+    #[tokio::test]
+    async fn a_rate_limit_is_exact_in_serialized_form() {
+        let limit = vacancy::dispatch::RateLimit::per_second(NonZeroU32::new(3).unwrap());
+        let policy = Policy::new().rate_limit(limit.burst(NonZeroU32::MIN));
+        let topology = topology(Bus::builder().listen_with(idle::<Booked>("mail"), policy)).await;
+        let lane = serde_json::to_value(&topology.rows()[0].lane).unwrap();
+        let expected = json!({"interval_ns": 333_333_333, "at_once": 1});
+        assert_eq!(lane["rate_limit"], expected);
+        assert!(
+            topology
+                .to_string()
+                .contains("  every 333.333333ms, 1 at once")
+        );
+    }
+}

@@ -49,6 +49,11 @@
 //! - Two events dispatched at the same time by two threads may reach lanes in either order, and two
 //!   types of event have no order between them.
 //! - `panic = "abort"` ends the process at a listener's panic.
+//!
+//! # Features
+//!
+//! - `rate-limit`: `Policy::rate_limit` limits how often a listener is called.
+//! - `serde`: a [`Topology`] can be serialized.
 
 mod batch;
 mod event;

@@ -34,6 +34,12 @@ impl RateLimit {
         Self(self.0.allow_burst(calls))
     }
 
+    /// How many calls may come at once after a rest.
+    #[cfg(feature = "serde")]
+    pub(crate) fn at_once(self) -> u32 {
+        self.0.burst_size().get()
+    }
+
     /// The time between two calls once the burst is used up.
     pub fn interval(self) -> Duration {
         self.0.replenish_interval()

@@ -13,9 +13,9 @@ use crate::BoxError;
 /// pauses together stay within the listener's time-out. Only errors are retried; a panic is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    attempts: NonZeroU32,
-    first_pause: Duration,
-    longest_pause: Duration,
+    pub(crate) attempts: NonZeroU32,
+    pub(crate) first_pause: Duration,
+    pub(crate) longest_pause: Duration,
 }
 
 impl Retry {

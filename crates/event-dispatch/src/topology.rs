@@ -1,5 +1,7 @@
 //! [`Topology`]: who listens to what, and how.
 
+#[cfg(feature = "serde")]
+mod json;
 mod mermaid;
 mod table;
 
@@ -11,7 +13,8 @@ use crate::{Batching, Overflow, Retry};
 
 /// Who listens to what, and how.
 ///
-/// Its `Display` is a table, without the columns that would be empty.
+/// Its `Display` is a table, without the columns that would be empty. With the feature `serde` it can
+/// be serialized, for instance as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     pub(crate) rows: Arc<[Row]>,
