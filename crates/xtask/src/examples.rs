@@ -17,6 +17,10 @@ struct Example {
 /// All of them: an example that is missing here fails the step.
 const EXAMPLES: &[Example] = &[
     Example {
+        name: "console",
+        arguments: Some(&[]),
+    },
+    Example {
         name: "double_booking",
         arguments: Some(&["--json"]),
     },
