@@ -9,6 +9,8 @@ use clap::{
 };
 use vacancy_dispatch::{DeadLetter, Reason};
 
+use crate::event_ref::EventRef;
+
 /// Looks into the event bus of this program.
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true, name = "", disable_help_subcommand = true)]
@@ -34,6 +36,17 @@ pub(crate) enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Gives the events of dead letters to the listeners that did not handle them, once more
+    Replay {
+        /// The event, by its id or by its number on the bus
+        #[arg(value_name = "ID", required_unless_present = "all")]
+        id: Option<EventRef>,
+        /// All dead letters, or all that the filters leave
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+        #[command(flatten)]
+        filter: Filter,
     },
     /// Compares the bus with a file, or writes the file
     Lock {

@@ -11,12 +11,13 @@ use std::{
 };
 
 use serde::Serialize;
-use vacancy_dispatch::{Bus, DeadLetter};
+use vacancy_dispatch::{Bus, DeadLetter, ReplayError};
 
 use crate::{
     EventsLock, LockError, WriteError,
     arguments::{Arguments, Command, Filter, Refusal},
     letter::{Fields, Text},
+    printable::Printable,
 };
 
 /// Runs commands about a bus.
@@ -35,7 +36,8 @@ pub struct Console {
 pub enum Exit {
     /// It found nothing to object to. The exit code is 0.
     Success,
-    /// `lock --check` found a difference, and has said which. The exit code is 1.
+    /// `lock --check` found a difference, or `replay` a letter that is gone; it has said which. The
+    /// exit code is 1.
     Failure,
 }
 
@@ -61,6 +63,15 @@ pub enum ConsoleError {
     /// The file of `lock --write` could not be written.
     #[error("the bus cannot be locked")]
     Write(#[source] WriteError),
+    /// No dead letter of the event is kept that the filters leave. `failed` lists those that are kept.
+    #[error("no such dead letter of {event} is kept; `failed` lists those that are")]
+    NoDeadLetter {
+        /// The event, as it was named.
+        event: String,
+    },
+    /// Nothing can be replayed.
+    #[error("nothing can be replayed")]
+    Replay(#[source] ReplayError),
     /// The output could not be written.
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
@@ -83,7 +94,8 @@ impl Console {
     /// Runs a command and writes what it has to say to `out`: text in UTF-8, in whole lines.
     ///
     /// `arguments` begin with the name of the command. `--help`, alone or after a command, says what there
-    /// is. It runs on the calling thread, and `lock` reads or writes a file there.
+    /// is. It runs on the calling thread: `lock` reads or writes a file there, and `replay` runs inline
+    /// listeners, while it only queues for the others.
     ///
     /// # Errors
     ///
@@ -122,6 +134,17 @@ impl Console {
                         .print_letters(&letters, out)
                         .map_err(ConsoleError::Output)?,
                 }
+            }
+            Command::Replay { id, all: _, filter } => {
+                let mut letters = self.letters(&filter);
+                if let Some(event) = id {
+                    letters.retain(|letter| event.is(letter.id()));
+                    if letters.is_empty() {
+                        let event = event.to_string();
+                        return Err(ConsoleError::NoDeadLetter { event });
+                    }
+                }
+                return self.replay(&letters, out);
             }
             Command::Lock {
                 check: _,
@@ -186,6 +209,31 @@ impl Console {
             0 => writeln!(out),
             evicted => writeln!(out, "; {evicted} older ones of the bus were evicted"),
         }
+    }
+
+    fn replay(
+        &self,
+        letters: &[Arc<DeadLetter>],
+        out: &mut impl Write,
+    ) -> Result<Exit, ConsoleError> {
+        let mut replayed = 0;
+        for letter in letters {
+            let (id, listener) = (letter.id(), Printable(letter.listener()));
+            let told = match self.bus.replay(letter) {
+                Ok(receipt) => {
+                    replayed += 1;
+                    writeln!(out, "{id} at {listener}: replayed as {}", receipt.id())
+                }
+                Err(gone @ ReplayError::Gone) => writeln!(out, "{id} at {listener}: {gone}"),
+                Err(error) => return Err(ConsoleError::Replay(error)),
+            };
+            told.map_err(ConsoleError::Output)?;
+        }
+        writeln!(out, "replayed {replayed} of {}", letters.len()).map_err(ConsoleError::Output)?;
+        Ok(match replayed == letters.len() {
+            true => Exit::Success,
+            false => Exit::Failure,
+        })
     }
 
     fn check(&self, path: &Path, out: &mut impl Write) -> Result<Exit, ConsoleError> {

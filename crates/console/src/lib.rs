@@ -58,8 +58,8 @@
 //! echo "failed --listener mail" | socat - UNIX-CONNECT:/run/salon/console.sock
 //! ```
 //!
-//! Whoever reaches it may do what the console does: see errors as listeners worded them, and write files
-//! with `lock --write`. So the socket belongs in a directory that only the operator can enter.
+//! Whoever reaches it may do what the console does: see errors as listeners worded them, replay events, and
+//! write files with `lock --write`. So the socket belongs in a directory that only the operator can enter.
 //!
 //! # What it does not show
 //!
@@ -70,6 +70,7 @@ mod printable;
 
 mod arguments;
 mod console;
+mod event_ref;
 mod letter;
 
 pub use console::{Console, ConsoleError, Exit};
