@@ -53,7 +53,7 @@
 //! - `redis`: several processes share answers in Redis or Valkey, and hear of each other's bookings.
 //! - `redis-tls`: addresses that begin with `rediss://`.
 //! - `rate-limit`: limits how often a listener is called.
-//! - `serde`: a [`Topology`](dispatch::Topology) can be serialized.
+//! - `serde`: a [`Topology`](dispatch::Topology) and an [`Explanation`](dispatch::Explanation) can be serialized.
 
 pub use vacancy_cache as cache;
 pub use vacancy_dispatch as dispatch;

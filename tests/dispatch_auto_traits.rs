@@ -7,8 +7,9 @@ use std::time::Duration;
 use dispatch::{Ping, within};
 use vacancy::dispatch::{
     Abandoned, Batch, BuildError, Bus, BusBuilder, DeadLetter, Delivery, Envelope, EventId,
-    EventStream, Failed, LaneState, Ledger, Live, Outcome, PauseError, Permanent, Policy, Reason,
-    Receipt, ReplayError, Report, Retry, ShutdownReport, Skip, Topology, Unreachable,
+    EventStream, Explanation, Failed, FlightRecorder, InvalidEventId, LaneState, Ledger, Live,
+    Outcome, PauseError, Permanent, Policy, Reason, Receipt, ReplayError, Report, Retry,
+    ShutdownReport, Skip, Topology, Unreachable,
 };
 
 fn shared<T: Send + Sync + 'static>() {}
@@ -31,8 +32,9 @@ fn handles_reports_and_errors_are_send_sync_and_static() {
     shared::<(LaneState, PauseError, ReplayError)>();
     shared::<(Report, Outcome, Reason, EventId, Ledger, Topology)>();
     shared::<(DeadLetter, ShutdownReport, Abandoned)>();
+    shared::<(FlightRecorder, Explanation)>();
     shared::<(Policy<Ping>, Retry)>();
-    shared::<(BuildError, Unreachable, Permanent, Skip)>();
+    shared::<(BuildError, Unreachable, Permanent, Skip, InvalidEventId)>();
 }
 
 #[tokio::test]

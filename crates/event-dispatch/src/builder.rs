@@ -18,8 +18,8 @@ use dashmap::DashMap;
 use tokio::{runtime::Handle, sync::Notify};
 
 use crate::{
-    BatchListener, Batching, Bus, Event, InlineListener, Listener, Observer, Policy, Subscriber,
-    Topology,
+    BatchListener, Batching, Bus, Event, FlightRecorder, InlineListener, Listener, Observer, Policy,
+    Subscriber, Topology,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
     draft::{AnyDraft, Draft, InlineDraft, LaneDraft},
@@ -41,6 +41,7 @@ pub struct BusBuilder {
     dead_letter_capacity: NonZeroUsize,
     observers: Vec<Box<dyn Observer>>,
     disabled: Vec<Cow<'static, str>>,
+    recorder: Option<FlightRecorder>,
 }
 
 impl BusBuilder {
@@ -52,6 +53,7 @@ impl BusBuilder {
             dead_letter_capacity: const { NonZeroUsize::new(1024).expect("1024 is not zero") },
             observers: Vec::new(),
             disabled: Vec::new(),
+            recorder: None,
         }
     }
 
@@ -133,6 +135,16 @@ impl BusBuilder {
         self
     }
 
+    /// Keeps the steps of the newest events, so that [`Bus::explain`] can tell what became of them. A
+    /// number says how many; by default nothing is kept. Called again, it takes the former's place.
+    ///
+    /// It is told as an observer is: it costs the publisher a lock and a look at the clock, and every
+    /// step at a listener as much.
+    pub fn flight_recorder(mut self, recorder: impl Into<FlightRecorder>) -> Self {
+        self.recorder = Some(recorder.into());
+        self
+    }
+
     /// Builds the bus and starts its tasks on the current tokio runtime.
     ///
     /// Logs a warning for every event that was declared and has no listener.
@@ -148,10 +160,14 @@ impl BusBuilder {
         guarded(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| BuildError::NoTimer)?;
 
         let mut rows = Vec::new();
+        let mut observers = self.observers;
+        if let Some(recorder) = &self.recorder {
+            observers.push(Box::new(recorder.clone()));
+        }
         let ends = Arc::new(Ends {
             dead_letters: DeadLetters::new(self.dead_letter_capacity),
             abandoned: AbandonedLog::default(),
-            observers: Observers::new(self.observers),
+            observers: Observers::new(observers),
             core: OnceLock::new(),
         });
         let mut routes = Routes::default();
@@ -178,6 +194,7 @@ impl BusBuilder {
             has_unrouted: AtomicBool::new(false),
             topology: Topology { rows: rows.into() },
             ends,
+            recorder: self.recorder,
             refused: AtomicU64::new(0),
             unheard: AtomicU64::new(0),
             closed: AtomicBool::new(false),

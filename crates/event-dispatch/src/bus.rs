@@ -21,8 +21,8 @@ use dashmap::DashMap;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
-    BusBuilder, DeadLetter, Envelope, Event, EventId, EventStream, Ledger, Receipt, Stage,
-    Topology,
+    BusBuilder, DeadLetter, Envelope, Event, EventId, EventStream, FlightRecorder, Ledger, Receipt,
+    Stage, Topology,
     delivery::Origin,
     ends::Ends,
     envelope::{Acceptance, Header},
@@ -135,6 +135,7 @@ pub(crate) struct Core {
     pub(crate) has_unrouted: AtomicBool,
     pub(crate) topology: Topology,
     pub(crate) ends: Arc<Ends>,
+    pub(crate) recorder: Option<FlightRecorder>,
     pub(crate) refused: AtomicU64,
     pub(crate) unheard: AtomicU64,
     pub(crate) closed: AtomicBool,

@@ -4,6 +4,7 @@ use std::{
     any::Any,
     fmt,
     ops::Deref,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -139,6 +140,31 @@ impl fmt::Display for EventId {
         write!(f, "{:016x}-{}", self.incarnation, self.sequence)
     }
 }
+
+impl FromStr for EventId {
+    type Err = InvalidEventId;
+
+    /// Reads what an id prints, and nothing else.
+    fn from_str(text: &str) -> Result<Self, InvalidEventId> {
+        let (incarnation, sequence) = text.split_once('-').ok_or(InvalidEventId)?;
+        let id = Self {
+            incarnation: u64::from_str_radix(incarnation, 16).map_err(|_| InvalidEventId)?,
+            sequence: sequence.parse().map_err(|_| InvalidEventId)?,
+        };
+        // Numbers can be written in more ways than one: with a sign, or with zeros before them.
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(InvalidEventId)
+        }
+    }
+}
+
+/// A text is not the id of an event. Of a number alone, [`Bus::event_id`](crate::Bus::event_id) makes
+/// an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event's id is sixteen hexadecimal digits in lower case, a dash and a number")]
+pub struct InvalidEventId;
 
 /// What is known of an event apart from its payload.
 #[derive(Debug)]

@@ -53,7 +53,7 @@
 //! # Features
 //!
 //! - `rate-limit`: `Policy::rate_limit` limits how often a listener is called.
-//! - `serde`: a [`Topology`] can be serialized.
+//! - `serde`: a [`Topology`] and an [`Explanation`] can be serialized.
 
 mod batch;
 mod event;
@@ -82,11 +82,13 @@ mod time_out;
 mod worker;
 
 mod dead_letter;
+mod explain;
 mod ledger;
 mod observer;
 mod outcome;
 mod pause;
 mod receipt;
+mod recorder;
 mod replay;
 mod shutdown;
 mod stream;
@@ -97,8 +99,9 @@ pub use builder::{BuildError, BusBuilder};
 pub use bus::Bus;
 pub use dead_letter::DeadLetter;
 pub use delivery::Delivery;
-pub use envelope::{Envelope, EventId};
+pub use envelope::{Envelope, EventId, InvalidEventId};
 pub use event::Event;
+pub use explain::{Call, Explained, Explanation, Standing};
 pub use failed::Failed;
 pub use ledger::{Entry, Ledger};
 pub use listener::{BoxError, InlineFn, InlineListener, ListenFn, Listener, inline_fn, listen_fn};
@@ -109,6 +112,7 @@ pub use policy::{Overflow, Policy};
 #[cfg(feature = "rate-limit")]
 pub use rate_limit::RateLimit;
 pub use receipt::{Outcomes, Receipt, Report, Unreachable};
+pub use recorder::FlightRecorder;
 pub use replay::ReplayError;
 pub use retry::{Permanent, Retry, Skip};
 pub use shutdown::{Abandoned, ShutdownReport};
