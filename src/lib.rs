@@ -54,6 +54,7 @@
 //! - `redis-tls`: addresses that begin with `rediss://`.
 //! - `rate-limit`: limits how often a listener is called.
 //! - `serde`: a [`Topology`](dispatch::Topology) and an [`Explanation`](dispatch::Explanation) can be serialized.
+//! - `testing`: a kit for tests of listeners.
 
 pub use vacancy_cache as cache;
 pub use vacancy_dispatch as dispatch;

@@ -17,15 +17,18 @@ use std::{
 use dashmap::DashMap;
 use tokio::{runtime::Handle, sync::Notify};
 
+#[cfg(feature = "testing")]
+use crate::testing::Fake;
 use crate::{
-    BatchListener, Batching, Bus, Event, FlightRecorder, InlineListener, Listener, Observer, Policy,
-    Subscriber, Topology,
+    BatchListener, Batching, Bus, Event, FlightRecorder, InlineListener, Listener, Observer,
+    Policy, Subscriber, Topology,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
     draft::{AnyDraft, Draft, InlineDraft, LaneDraft},
     ends::{AbandonedLog, Ends},
     guard::guarded,
     handler::{Each, Whole},
+    kept::Kept,
     observer::Observers,
 };
 
@@ -195,6 +198,7 @@ impl BusBuilder {
             topology: Topology { rows: rows.into() },
             ends,
             recorder: self.recorder,
+            kept: Kept::default(),
             refused: AtomicU64::new(0),
             unheard: AtomicU64::new(0),
             closed: AtomicBool::new(false),
@@ -241,6 +245,24 @@ impl BusBuilder {
             draft.check()?;
         }
         Ok(())
+    }
+
+    /// Who will listen to what, and how.
+    #[cfg(feature = "testing")]
+    pub(crate) fn topology(&self) -> Topology {
+        let mut rows = Vec::new();
+        for draft in &self.drafts {
+            draft.describe(&mut rows);
+        }
+        Topology { rows: rows.into() }
+    }
+
+    /// Lets a fake stand in for every listener of this name.
+    #[cfg(feature = "testing")]
+    pub(crate) fn replace(&mut self, listener: &str, fake: &Fake) {
+        for draft in &mut self.drafts {
+            draft.replace(listener, fake);
+        }
     }
 
     pub(crate) fn draft<E: Event>(&mut self) -> &mut Draft<E> {

@@ -27,6 +27,7 @@ use crate::{
     ends::Ends,
     envelope::{Acceptance, Header},
     guard::guarded,
+    kept::Kept,
     outcome::Marks,
     route::{AnyRoute, Route},
     stream::Taps,
@@ -136,6 +137,7 @@ pub(crate) struct Core {
     pub(crate) topology: Topology,
     pub(crate) ends: Arc<Ends>,
     pub(crate) recorder: Option<FlightRecorder>,
+    pub(crate) kept: Kept,
     pub(crate) refused: AtomicU64,
     pub(crate) unheard: AtomicU64,
     pub(crate) closed: AtomicBool,
@@ -188,7 +190,8 @@ impl Core {
             Stage::Dispatched
         };
         self.ends.observers.tell(&header, None, stage);
-        let event = if self.has_unrouted.load(Ordering::Acquire) && !closed {
+        let wanted = self.has_unrouted.load(Ordering::Acquire) || self.kept.are_wanted();
+        let event = if wanted && !closed {
             self.offer_unrouted(header, event)
         } else {
             Some(event)
@@ -204,13 +207,18 @@ impl Core {
         Receipt::unheard(id)
     }
 
-    /// Gives an event without a route to its streams, or back.
+    /// Gives an event without a route to its streams and to a test, or back.
     fn offer_unrouted<E: Event>(&self, header: Header, event: E) -> Option<E> {
-        let Some(taps) = self.unrouted_taps::<E>() else {
+        let taps = self.unrouted_taps::<E>();
+        if taps.is_none() && !self.kept.are_wanted() {
             return Some(event);
-        };
+        }
         header.accepted.set(Acceptance::clock());
-        taps.offer(&[Arc::new(Envelope::new(header, Marks::new(0, 0), event))]);
+        let envelope = Arc::new(Envelope::new(header, Marks::new(0, 0), event));
+        self.kept.keep(&envelope);
+        if let Some(taps) = taps {
+            taps.offer(&[envelope]);
+        }
         None
     }
 

@@ -9,6 +9,8 @@ use std::{
 
 use tokio::runtime::Handle;
 
+#[cfg(feature = "testing")]
+use crate::testing::{Fake, Faked};
 use crate::{
     Batching, BuildError, Event, InlineListener, Policy,
     bus::Core,
@@ -199,6 +201,9 @@ pub(crate) trait AnyDraft: Any + Send + Sync {
     fn event(&self) -> &'static str;
     /// Disables the listener of that name, and says whether there is one.
     fn disable(&mut self, listener: &str) -> bool;
+    /// Lets a fake stand in for the listener of that name, if there is one.
+    #[cfg(feature = "testing")]
+    fn replace(&mut self, listener: &str, fake: &Fake);
     fn check(&self) -> Result<(), BuildError>;
     fn describe(&self, rows: &mut Vec<Row>);
     /// The route, unless nobody listens.
@@ -220,6 +225,18 @@ impl<E: Event> AnyDraft for Draft<E> {
             .filter(|lane| lane.name == listener)
             .map(|lane| &mut lane.policy.enabled);
         inline.chain(lanes).map(|enabled| *enabled = false).count() > 0
+    }
+
+    #[cfg(feature = "testing")]
+    fn replace(&mut self, listener: &str, fake: &Fake) {
+        let inline = self.inline.iter_mut();
+        for inline in inline.filter(|inline| inline.name == listener) {
+            inline.listener = Box::new(Faked(fake.clone()));
+        }
+        for lane in self.lanes.iter_mut().filter(|lane| lane.name == listener) {
+            let faked = Faked(fake.clone());
+            lane.start = Box::new(move |lane, core, runtime| start(lane, faked, core, runtime));
+        }
     }
 
     fn check(&self) -> Result<(), BuildError> {

@@ -54,6 +54,7 @@
 //!
 //! - `rate-limit`: `Policy::rate_limit` limits how often a listener is called.
 //! - `serde`: a [`Topology`] and an [`Explanation`] can be serialized.
+//! - `testing`: a kit for tests of listeners, in the module `testing`.
 
 mod batch;
 mod event;
@@ -74,6 +75,7 @@ mod ends;
 mod envelope;
 mod guard;
 mod handler;
+mod kept;
 mod lane;
 mod queue;
 mod route;
@@ -93,6 +95,9 @@ mod replay;
 mod shutdown;
 mod stream;
 mod topology;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use batch::{Batch, BatchListener, Batching};
 pub use builder::{BuildError, BusBuilder};

@@ -187,6 +187,7 @@ impl<E: Event> Route<E> {
                 return Receipt::closed(header.id);
             }
         }
+        core.kept.keep(&envelope);
         Receipt::accepted(envelope, Arc::clone(&self.names))
     }
 
@@ -477,6 +478,7 @@ impl<E: Event> AnyRoute for Route<E> {
         } else {
             self.lanes[slot - self.inline.len()].replay(&envelope);
         }
+        core.kept.keep(&envelope);
         Some(Receipt::accepted(
             envelope,
             Arc::from([self.names[slot].clone()]),

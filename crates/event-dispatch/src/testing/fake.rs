@@ -1,23 +1,29 @@
 //! [`Fake`]: stands in for a listener.
 
-use crate::{BoxError, Delivery, Event, InlineListener, Listener, Permanent, Skip, testing::Gate};
+use std::{fmt, sync::Arc};
+
+use crate::{
+    Batch, BoxError, Delivery, Event, InlineListener, Permanent, Skip, handler::Handler,
+    testing::Gate,
+};
 
 /// Stands in for a listener, whose own code does not run.
 ///
 /// Its lane and policy are the listener's: its retries, time-out, capacity and keys.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Fake(Behaviour);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Behaviour {
     Done,
     Skips,
-    Fails { times: u32 },
-    FailsPermanently,
+    Fails { times: u32, error: MakeError },
     Panics,
     Hangs,
     Gated(Gate),
 }
+
+type MakeError = Arc<dyn Fn() -> BoxError + Send + Sync>;
 
 const ERROR: &str = "the fake fails";
 const PANIC: &str = "the fake panics";
@@ -44,13 +50,25 @@ impl Fake {
     /// Fails at the first attempts of each event, so many of them, and then is done.
     #[must_use]
     pub fn fails_times(times: u32) -> Self {
-        Self(Behaviour::Fails { times })
+        Self(Behaviour::Fails {
+            times,
+            error: Arc::new(|| ERROR.into()),
+        })
+    }
+
+    /// Fails at every attempt with an error of its own, which the policy may take for permanent.
+    #[must_use]
+    pub fn fails_with<E: Into<BoxError>>(error: impl Fn() -> E + Send + Sync + 'static) -> Self {
+        Self(Behaviour::Fails {
+            times: u32::MAX,
+            error: Arc::new(move || error().into()),
+        })
     }
 
     /// Fails with a [`Permanent`] error.
     #[must_use]
     pub fn fails_permanently() -> Self {
-        Self(Behaviour::FailsPermanently)
+        Self::fails_with(|| Permanent::new(ERROR))
     }
 
     /// Panics, without a message on the terminal.
@@ -77,18 +95,23 @@ impl Fake {
     }
 }
 
+impl fmt::Debug for Fake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fake").finish_non_exhaustive()
+    }
+}
+
 /// The listener that a [`Fake`] is.
 pub(crate) struct Faked(pub(crate) Fake);
 
-impl<E: Event> Listener<E> for Faked {
-    async fn handle(&self, _: &E) -> Result<(), BoxError> {
+impl<E: Event> Handler<E> for Faked {
+    async fn call(&self, _: &Batch<E>) -> Result<(), BoxError> {
         let attempt = Delivery::current().map_or(1, |delivery| delivery.attempt());
         match &self.0.0 {
             Behaviour::Done => Ok(()),
             Behaviour::Skips => Err(Skip.into()),
-            Behaviour::Fails { times } if attempt > *times => Ok(()),
-            Behaviour::Fails { .. } => Err(ERROR.into()),
-            Behaviour::FailsPermanently => Err(Permanent::new(ERROR).into()),
+            Behaviour::Fails { times, .. } if attempt > *times => Ok(()),
+            Behaviour::Fails { error, .. } => Err(error()),
             Behaviour::Panics => std::panic::resume_unwind(Box::new(PANIC)),
             Behaviour::Hangs => std::future::pending().await,
             Behaviour::Gated(gate) => {

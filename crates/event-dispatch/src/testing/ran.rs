@@ -65,11 +65,12 @@ impl Ran {
     }
 
     /// The events of one type that the bus accepted, in the order of their dispatch, whether anybody
-    /// listens or not.
+    /// listens or not; replays are not among them.
     #[must_use]
     pub fn dispatched<E: Event>(&self) -> Vec<Arc<Envelope<E>>> {
         let events = self.events.iter();
         events
+            .filter(|event| !event.header().is_replay())
             .filter_map(|event| {
                 let event: Arc<dyn Any + Send + Sync> = Arc::<dyn Parcel>::clone(event);
                 event.downcast().ok()

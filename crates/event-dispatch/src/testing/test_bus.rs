@@ -90,7 +90,9 @@ impl TestBus {
         let mut text = String::new();
         for event in events {
             let header = event.header();
-            let listeners = listeners_of(&topology, Some(header.name));
+            let rows = topology.rows().iter();
+            let rows = rows.filter(|row| row.event == header.name && row.enabled);
+            let listeners = rows.filter_map(|row| row.listener.as_deref());
             for (listener, how) in self.recording.pending(header.id, listeners) {
                 let sequence = header.id.sequence();
                 text += &format!("  {}#{sequence} at {listener}: {how}\n", header.name);
