@@ -368,8 +368,7 @@ impl<E: Event> Lane<E> {
         error: String,
     ) -> bool {
         let slot = envelope.header().slot(self.slot);
-        let mut died = None;
-        let settled = envelope.marks().settle(slot, outcome, || {
+        envelope.marks().settle(slot, outcome, || {
             self.counters.count(outcome);
             let stage = Stage::Ended {
                 outcome,
@@ -381,7 +380,9 @@ impl<E: Event> Lane<E> {
                 Outcome::Dead(reason) => {
                     let (parcel, listener) = (Arc::clone(envelope) as _, self.listener.clone());
                     let letters = &self.ends.dead_letters;
-                    died = Some(letters.bury(parcel, listener, reason, error, attempts));
+                    let letter = letters.bury(parcel, listener, reason, error, attempts);
+                    // Here, so that whoever waits for the outcome finds the failure dispatched.
+                    self.ends.tell_failure(self.on_failure, letter, envelope);
                 }
                 Outcome::Abandoned => self.ends.abandoned.name(Abandoned {
                     event: E::NAME,
@@ -390,11 +391,7 @@ impl<E: Event> Lane<E> {
                 }),
                 _ => {}
             }
-        });
-        if let Some(letter) = died {
-            self.ends.tell_failure(self.on_failure, letter, envelope);
-        }
-        settled
+        })
     }
 
     /// Called by each lane that this one comes after, once the event has ended there.
