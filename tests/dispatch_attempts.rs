@@ -2,50 +2,25 @@
 
 mod dispatch;
 
-use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use dispatch::{Ping, within};
 use tokio::{sync::Notify, time::Instant};
 use vacancy::dispatch::{
-    BoxError, Bus, Delivery, Outcome, Permanent, Policy, Reason, Retry, Skip, listen_fn,
+    Bus, Delivery, Outcome, Policy, Reason, Retry, listen_fn,
+    testing::{Fake, TestBus},
 };
 
-/// A bus whose only listener asks `answer` at each attempt.
-fn bus(
-    policy: Policy<Ping>,
-    answer: impl Fn(u32) -> Result<(), BoxError> + Send + Sync + 'static,
-) -> (Bus, Arc<AtomicU32>) {
-    let calls = Arc::new(AtomicU32::new(0));
-    let counts = Arc::clone(&calls);
-    let listener = listen_fn::<Ping, _, _>("listener", move |_| {
-        counts.fetch_add(1, Ordering::Relaxed);
-        let attempt = Delivery::current().map_or(0, |delivery| delivery.attempt());
-        std::future::ready(answer(attempt))
-    });
-    (
-        Bus::builder()
-            .listen_with(listener, policy)
-            .build()
-            .expect("fits together"),
-        calls,
-    )
+/// A bus whose only listener is this.
+fn bus(policy: Policy<Ping>, listener: Fake) -> TestBus {
+    let named = listen_fn::<Ping, _, _>("listener", |_| async { Ok(()) });
+    TestBus::of(Bus::builder().listen_with(named, policy))
+        .fake("listener", listener)
+        .build()
 }
 
 fn attempts(attempts: u32) -> Retry {
     Retry::new(NonZeroU32::new(attempts).expect("not zero"))
-}
-
-async fn outcome(bus: &Bus) -> Outcome {
-    within(bus.dispatch(Ping(1)).reached("listener"))
-        .await
-        .expect("is a listener")
 }
 
 /// D10: the future is dropped, and the next event is handled.
@@ -73,7 +48,8 @@ async fn a_time_out_drops_the_listeners_future() {
         .expect("fits together");
     for _ in 0..2 {
         let begun = Instant::now();
-        assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::TimedOut));
+        let outcome = within(bus.dispatch(Ping(1)).reached("listener")).await;
+        assert_eq!(outcome, Ok(Outcome::Dead(Reason::TimedOut)));
         assert_eq!(begun.elapsed().as_secs(), 5);
         within(ended.notified()).await;
     }
@@ -84,16 +60,15 @@ async fn a_time_out_drops_the_listeners_future() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_listener_is_called_again_after_growing_pauses() {
     let retry = attempts(4).first_pause(Duration::from_secs(1));
-    let (bus, calls) = bus(Policy::new().retry(retry), |attempt| {
-        if attempt < 3 {
-            Err("busy".into())
-        } else {
-            Ok(())
-        }
-    });
+    let bus = bus(Policy::new().retry(retry), Fake::fails_times(2));
     let begun = Instant::now();
-    assert_eq!(outcome(&bus).await, Outcome::Done);
-    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    bus.dispatch(Ping(1));
+    bus.settled()
+        .await
+        .ran("listener")
+        .once()
+        .attempts(3)
+        .done();
     let took = begun.elapsed();
     assert!((3..=6).contains(&took.as_secs()), "{took:?}");
     assert!(bus.dead_letters().is_empty());
@@ -102,13 +77,14 @@ async fn a_failed_listener_is_called_again_after_growing_pauses() {
 /// D10.
 #[tokio::test(start_paused = true)]
 async fn retries_are_bounded_by_their_number() {
-    let (bus, calls) = bus(Policy::new().retry(attempts(3)), |_| Err("busy".into()));
-    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::Failed));
-    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    let bus = bus(Policy::new().retry(attempts(3)), Fake::fails());
+    bus.dispatch(Ping(1));
+    let ran = bus.settled().await;
+    ran.ran("listener").attempts(3).dead(Reason::Failed);
     let letters = bus.dead_letters();
     assert_eq!(
         (letters.len(), letters[0].attempts(), letters[0].error()),
-        (1, 3, "busy")
+        (1, 3, "the fake fails")
     );
 }
 
@@ -117,42 +93,45 @@ async fn retries_are_bounded_by_their_number() {
 async fn retries_are_bounded_by_the_time_out() {
     let retry = attempts(100).first_pause(Duration::from_secs(1));
     let policy = Policy::new().time_out(Duration::from_secs(10)).retry(retry);
-    let (bus, calls) = bus(policy, |_| Err("busy".into()));
+    let bus = bus(policy, Fake::fails());
     let begun = Instant::now();
-    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::TimedOut));
+    bus.dispatch(Ping(1));
+    bus.settled().await.ran("listener").dead(Reason::TimedOut);
     assert_eq!(begun.elapsed().as_secs(), 10);
-    assert!(calls.load(Ordering::Relaxed) < 5);
+    let letter = &bus.dead_letters()[0];
+    assert!(letter.attempts() < 5);
     assert_eq!(
-        bus.dead_letters()[0].error(),
-        "not done within 10s; last error: busy"
+        letter.error(),
+        "not done within 10s; last error: the fake fails"
     );
 }
 
 /// D10.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_permanent_error_is_not_retried() {
-    let (bus, calls) = bus(Policy::new().retry(attempts(3)), |_| {
-        Err(Permanent::new("no such address").into())
-    });
-    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::Failed));
-    assert_eq!(calls.load(Ordering::Relaxed), 1);
-    assert_eq!(bus.dead_letters()[0].error(), "no such address");
+    let bus = bus(Policy::new().retry(attempts(3)), Fake::fails_permanently());
+    bus.dispatch(Ping(1));
+    let ran = bus.settled().await;
+    ran.ran("listener").attempts(1).dead(Reason::Failed);
+    assert_eq!(bus.dead_letters()[0].error(), "the fake fails");
 }
 
 /// D10.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_panic_is_not_retried() {
-    let (bus, calls) = bus(Policy::new().retry(attempts(3)), |_| panic!("broken"));
-    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::Panicked));
-    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let bus = bus(Policy::new().retry(attempts(3)), Fake::panics());
+    bus.dispatch(Ping(1));
+    let ran = bus.settled().await;
+    ran.ran("listener").attempts(1).dead(Reason::Panicked);
 }
 
 /// D3.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_listener_may_skip_an_event() {
-    let (bus, calls) = bus(Policy::new().retry(attempts(3)), |_| Err(Skip.into()));
-    assert_eq!(outcome(&bus).await, Outcome::Skipped);
-    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let bus = bus(Policy::new().retry(attempts(3)), Fake::skips());
+    bus.dispatch(Ping(1));
+    let ran = bus.settled().await;
+    ran.ran("listener").attempts(1).ended(Outcome::Skipped);
     assert!(bus.dead_letters().is_empty());
     assert_eq!(bus.ledger().totals().skipped, 1);
 }
@@ -171,24 +150,19 @@ async fn an_attempt_that_takes_too_long_is_retried() {
             .attempt_time_out(Duration::from_secs(2))
             .retry(attempts(attempts_left).first_pause(Duration::from_secs(1)))
     };
-    let bus = Bus::builder()
-        .listen_with(listener, policy(3))
-        .build()
-        .expect("fits together");
+    let bus = TestBus::of(Bus::builder().listen_with(listener, policy(3))).build();
     let begun = Instant::now();
-    assert_eq!(outcome(&bus).await, Outcome::Done);
+    bus.dispatch(Ping(1));
+    bus.settled().await.ran("listener").attempts(3).done();
     // Twice 2 s, and pauses of 1 s and 2 s with jitter of at most themselves.
     let took = begun.elapsed().as_secs();
     assert!((7..=10).contains(&took), "{took} s");
 
-    let hangs = listen_fn::<Ping, _, _>("listener", |_| std::future::pending());
-    let bus = Bus::builder()
-        .listen_with(hangs, policy(2))
-        .build()
-        .expect("fits together");
-    assert_eq!(outcome(&bus).await, Outcome::Dead(Reason::TimedOut));
-    let letters = bus.dead_letters();
-    assert_eq!(letters[0].attempts(), 2);
+    let hangs = self::bus(policy(2), Fake::hangs());
+    hangs.dispatch(Ping(1));
+    let ran = hangs.settled().await;
+    ran.ran("listener").attempts(2).dead(Reason::TimedOut);
+    let letters = hangs.dead_letters();
     assert_eq!(letters[0].error(), "attempt not done within 2s");
 }
 
@@ -205,15 +179,17 @@ async fn the_policy_can_tell_permanent_errors_from_others() {
             error.is_some_and(|Smtp(code)| *code >= 500)
         })
     };
-    let (permanent, calls) = bus(policy(), |_| Err(Smtp(550).into()));
-    assert_eq!(outcome(&permanent).await, Outcome::Dead(Reason::Failed));
-    assert_eq!(calls.load(Ordering::Relaxed), 1);
-    let (transient, calls) = bus(policy(), |_| Err(Smtp(421).into()));
-    assert_eq!(outcome(&transient).await, Outcome::Dead(Reason::Failed));
-    assert_eq!(calls.load(Ordering::Relaxed), 3);
-    let panics = Policy::new().permanent_if(|_| panic!("broken"));
-    let (broken, _) = bus(panics, |_| Err(Smtp(421).into()));
-    assert_eq!(outcome(&broken).await, Outcome::Dead(Reason::Panicked));
+    let panics = || Policy::new().permanent_if(|_| panic!("broken"));
+    for (policy, code, attempts, reason) in [
+        (policy(), 550, 1, Reason::Failed),
+        (policy(), 421, 3, Reason::Failed),
+        (panics(), 421, 1, Reason::Panicked),
+    ] {
+        let bus = bus(policy, Fake::fails_with(move || Smtp(code)));
+        bus.dispatch(Ping(1));
+        let ran = bus.settled().await;
+        ran.ran("listener").attempts(attempts).dead(reason);
+    }
 }
 
 /// The burst at once, the rest evenly, retries included.
@@ -223,16 +199,13 @@ async fn a_listener_is_not_called_more_often_than_its_limit() {
     use vacancy::dispatch::RateLimit;
     let limit = RateLimit::per_second(NonZeroU32::new(2).expect("not zero"));
     let limit = limit.burst(NonZeroU32::new(3).expect("not zero"));
-    let (bus, calls) = bus(Policy::new().rate_limit(limit), |_| Ok(()));
+    let bus = bus(Policy::new().rate_limit(limit), Fake::done());
     let begun = Instant::now();
     let receipts: Vec<_> = (0..9).map(|number| bus.dispatch(Ping(number))).collect();
     assert!(within(receipts[2].settled()).await.all_done());
     assert_eq!(begun.elapsed().as_secs(), 0);
-    for receipt in &receipts {
-        assert!(within(receipt.settled()).await.all_done());
-    }
+    bus.settled().await.ran("listener").times(9).done();
     assert_eq!(begun.elapsed().as_secs(), 3);
-    assert_eq!(calls.load(Ordering::Relaxed), 9);
     assert_eq!(
         bus.topology().rows()[0]
             .lane

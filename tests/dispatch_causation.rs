@@ -14,7 +14,7 @@ use std::{
 use dispatch::{Ping, within};
 use tokio::sync::mpsc;
 use vacancy::dispatch::{
-    Bus, Delivery, Envelope, Event, InlineListener, Outcome, Reason, Receipt, inline_fn, listen_fn,
+    Bus, Delivery, Envelope, Event, InlineListener, Reason, inline_fn, listen_fn, testing::TestBus,
 };
 
 struct Pong(u64);
@@ -68,51 +68,41 @@ async fn an_event_dispatched_by_a_listener_knows_its_cause() {
 /// D9.
 #[tokio::test]
 async fn a_loop_of_listeners_ends_in_a_dead_letter_that_names_it() {
-    let (tell, mut told) = mpsc::unbounded_channel::<Receipt>();
-    let tells = tell.clone();
     let own: Arc<OnceLock<Bus>> = Arc::default();
     let handle = Arc::clone(&own);
-    let bus = Bus::builder()
+    let listeners = Bus::builder()
         .max_causation_depth(NonZeroU32::new(2).expect("not zero"))
         .listen(listen_fn::<Ping, _, _>("to pong", move |_| {
-            let (tell, bus) = (tell.clone(), Arc::clone(&handle));
+            let bus = Arc::clone(&handle);
             async move {
                 // `Bus::dispatch` inside a listener knows the cause as well.
-                let _ = tell.send(bus.get().ok_or("no bus")?.dispatch(Pong(0)));
+                bus.get().ok_or("no bus")?.dispatch(Pong(0));
                 Ok(())
             }
         }))
-        .listen(listen_fn::<Pong, _, _>("to ping", move |_| {
-            let tell = tells.clone();
-            async move {
-                let _ = tell.send(Delivery::current().ok_or("no delivery")?.dispatch(Ping(0)));
-                Ok(())
-            }
-        }))
-        .build()
-        .expect("fits together");
+        .listen(listen_fn::<Pong, _, _>("to ping", |_| async {
+            let delivery = Delivery::current().ok_or("no delivery")?;
+            delivery.dispatch(Ping(0));
+            Ok(())
+        }));
+    let bus = TestBus::of(listeners).build();
     assert!(own.set(bus.clone()).is_ok());
-    let first = bus.dispatch(Ping(0));
-    let mut chain = vec![first.id()];
-    for _ in 0..2 {
-        let next = within(told.recv()).await.expect("was told");
-        assert!(within(next.settled()).await.all_done());
-        chain.push(next.id());
-    }
-    let last = within(told.recv()).await.expect("was told");
-    chain.push(last.id());
-    let report = within(last.settled()).await;
-    assert_eq!(
-        report.outcome("to ping"),
-        Some(Outcome::Dead(Reason::CausationTooDeep))
-    );
+    bus.dispatch(Ping(0));
+    let ran = within(bus.settled()).await;
+    ran.ran("to pong").times(2).done();
+    ran.ran("to ping").once();
+    ran.nothing_else();
+    let (pings, pongs) = (ran.dispatched::<Ping>(), ran.dispatched::<Pong>());
     let letters = bus.dead_letters();
     assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].listener(), "to ping");
+    assert_eq!(letters[0].reason(), Reason::CausationTooDeep);
     let ids: Vec<_> = letters[0]
         .causation()
         .into_iter()
         .map(|(_, id)| id)
         .collect();
+    let chain = [pings[0].id(), pongs[0].id(), pings[1].id(), pongs[1].id()];
     assert_eq!(ids, chain);
     assert_eq!(
         letters[0].causation_text(),
@@ -169,31 +159,21 @@ async fn an_inline_loop_ends() {
 /// D9, D2: a fence goes up however deep the event is, as long as that ends.
 #[tokio::test]
 async fn inline_listeners_run_for_an_event_that_lies_too_deep() {
-    let raised = Arc::new(AtomicU64::new(0));
-    let raises = Arc::clone(&raised);
-    let (tell, mut told) = mpsc::unbounded_channel::<Receipt>();
-    let bus = Bus::builder()
+    let listeners = Bus::builder()
         .max_causation_depth(NonZeroU32::MIN)
-        .inline(inline_fn("fence", move |_: &Ping| {
-            raises.fetch_add(1, Ordering::Relaxed);
-        }))
-        .listen(listen_fn::<Ping, _, _>("again", move |_| {
-            let tell = tell.clone();
-            async move {
-                let _ = tell.send(Delivery::current().ok_or("no delivery")?.dispatch(Ping(0)));
-                Ok(())
-            }
-        }))
-        .build()
-        .expect("fits together");
+        .inline(inline_fn("fence", |_: &Ping| ()))
+        .listen(listen_fn::<Ping, _, _>("again", |_| async {
+            let delivery = Delivery::current().ok_or("no delivery")?;
+            delivery.dispatch(Ping(0));
+            Ok(())
+        }));
+    let bus = TestBus::of(listeners).build();
     bus.dispatch(Ping(0));
-    within(told.recv()).await.expect("was told");
-    let last = within(told.recv()).await.expect("was told");
-    let report = within(last.settled()).await;
-    assert_eq!(report.outcome("fence"), Some(Outcome::Done));
-    assert_eq!(
-        report.outcome("again"),
-        Some(Outcome::Dead(Reason::CausationTooDeep))
-    );
-    assert_eq!(raised.load(Ordering::Relaxed), 3);
+    let ran = within(bus.settled()).await;
+    ran.ran("fence").times(3).done();
+    ran.ran("again").times(2);
+    let letters = bus.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].id(), ran.dispatched::<Ping>()[2].id());
+    assert_eq!(letters[0].reason(), Reason::CausationTooDeep);
 }

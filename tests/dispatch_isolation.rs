@@ -15,7 +15,7 @@ use dispatch::{Ping, within};
 use tokio::sync::Semaphore;
 use vacancy::dispatch::{
     BoxError, Bus, BusBuilder, Envelope, Event, Listener, Outcome, Policy, Reason, Receipt,
-    inline_fn, listen_fn,
+    inline_fn, listen_fn, testing::Gate,
 };
 
 const EVENTS: u64 = 20;
@@ -134,12 +134,12 @@ async fn a_lane_that_overflows_leaves_its_siblings_untouched() {
 /// D4.
 #[tokio::test]
 async fn a_slow_listener_delays_nobody_and_misses_nothing() {
-    let gate = Arc::new(Semaphore::new(0));
-    let waits = Arc::clone(&gate);
+    let gate = Gate::new();
+    let waits = gate.clone();
     let slow = listen_fn::<Ping, _, _>("slow", move |_| {
-        let gate = Arc::clone(&waits);
+        let gate = waits.clone();
         async move {
-            gate.acquire().await?.forget();
+            gate.pass().await;
             Ok(())
         }
     });
@@ -149,7 +149,7 @@ async fn a_slow_listener_delays_nobody_and_misses_nothing() {
             .iter()
             .all(|receipt| receipt.outcome("slow") == Ok(None))
     );
-    gate.add_permits(EVENTS as usize);
+    gate.open();
     for receipt in &receipts {
         assert_eq!(within(receipt.reached("slow")).await, Ok(Outcome::Done));
     }

@@ -12,8 +12,7 @@ use std::{
 };
 
 use dispatch::{Ping, within};
-use tokio::sync::Semaphore;
-use vacancy::dispatch::{Bus, Envelope, Policy, listen_fn};
+use vacancy::dispatch::{Bus, Envelope, Policy, listen_fn, testing::Gate};
 
 /// D5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,13 +108,13 @@ async fn several_workers_keep_the_order_of_each_key() {
 /// D5: a key whose event hangs holds up no other key.
 #[tokio::test]
 async fn a_key_that_hangs_holds_up_no_other_key() {
-    let gate = Arc::new(Semaphore::new(0));
-    let waits = Arc::clone(&gate);
+    let gate = Gate::new();
+    let waits = gate.clone();
     let listener = listen_fn::<Ping, _, _>("gated", move |ping: Arc<Envelope<Ping>>| {
-        let gate = Arc::clone(&waits);
+        let gate = waits.clone();
         async move {
             if ping.0 == 0 {
-                gate.acquire().await?.forget();
+                gate.pass().await;
             }
             Ok(())
         }
@@ -136,7 +135,7 @@ async fn a_key_that_hangs_holds_up_no_other_key() {
             .iter()
             .all(|&even| receipts[even].outcome("gated") == Ok(None))
     );
-    gate.add_permits(1);
+    gate.release();
     for receipt in receipts {
         assert!(within(receipt.settled()).await.all_done());
     }

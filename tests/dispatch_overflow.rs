@@ -8,29 +8,25 @@ use std::{
 };
 
 use dispatch::{Ping, within};
-use tokio::sync::Semaphore;
-use vacancy::dispatch::{Bus, Envelope, Outcome, Overflow, Policy, Reason, Receipt, listen_fn};
+use vacancy::dispatch::{
+    Bus, Envelope, Outcome, Overflow, Policy, Reason, Receipt, listen_fn, testing::Gate,
+};
 
-/// A bus whose only listener handles an event for every permit, and notes what it handled.
+/// A bus whose only listener stands before a gate with each event, and notes what it handled.
 struct Gated {
     bus: Bus,
-    gate: Arc<Semaphore>,
-    entered: Arc<Semaphore>,
+    gate: Gate,
     seen: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Gated {
     fn new(policy: Policy<Ping>) -> Self {
-        let gate = Arc::new(Semaphore::new(0));
-        let entered = Arc::new(Semaphore::new(0));
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (waits, enters, sees) = (Arc::clone(&gate), Arc::clone(&entered), Arc::clone(&seen));
+        let (gate, seen) = (Gate::new(), Arc::new(Mutex::new(Vec::new())));
+        let (waits, sees) = (gate.clone(), Arc::clone(&seen));
         let listener = listen_fn::<Ping, _, _>("gated", move |ping: Arc<Envelope<Ping>>| {
-            let (gate, entered, seen) =
-                (Arc::clone(&waits), Arc::clone(&enters), Arc::clone(&sees));
+            let (gate, seen) = (waits.clone(), Arc::clone(&sees));
             async move {
-                entered.add_permits(1);
-                gate.acquire().await?.forget();
+                gate.pass().await;
                 seen.lock().expect("not poisoned").push(ping.0);
                 Ok(())
             }
@@ -39,22 +35,14 @@ impl Gated {
             .listen_with(listener, policy)
             .build()
             .expect("fits together");
-        Self {
-            bus,
-            gate,
-            entered,
-            seen,
-        }
+        Self { bus, gate, seen }
     }
 
     /// Dispatches 0, which occupies the worker, and then 1, 2 and so on one by one: each is in the
     /// lane, or displaced, before the next follows.
     async fn fill(&self, events: u64) -> Vec<Receipt> {
         let mut receipts = vec![self.bus.dispatch(Ping(0))];
-        within(self.entered.acquire())
-            .await
-            .expect("never closed")
-            .forget();
+        self.gate.entered().await;
         let mut stream = self.bus.stream::<Ping>();
         for number in 1..events {
             receipts.push(self.bus.dispatch(Ping(number)));
@@ -65,7 +53,7 @@ impl Gated {
     }
 
     async fn finish(&self, receipts: &[Receipt]) -> (Vec<Outcome>, Vec<u64>) {
-        self.gate.add_permits(receipts.len());
+        self.gate.open();
         let mut outcomes = Vec::new();
         for receipt in receipts {
             outcomes.push(

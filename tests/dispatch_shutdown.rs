@@ -17,6 +17,7 @@ use tokio::{
 };
 use vacancy::dispatch::{
     Abandoned, BoxError, Bus, Envelope, Event, Listener, Outcome, Report, Unreachable, listen_fn,
+    testing::{Fake, Gate, TestBus},
 };
 
 fn named(abandoned: &[Abandoned]) -> Vec<(&str, u64)> {
@@ -184,18 +185,11 @@ async fn a_dispatch_after_close_gives_a_closed_receipt_and_is_counted() {
 /// D7: a shutdown that is given up has closed the bus, and can be taken up again.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_shutdown_can_be_taken_up_again() {
-    let gate = Arc::new(Semaphore::new(0));
-    let waits = Arc::clone(&gate);
-    let bus = Bus::builder()
-        .listen(listen_fn::<Ping, _, _>("gated", move |_| {
-            let gate = Arc::clone(&waits);
-            async move {
-                gate.acquire().await?.forget();
-                Ok(())
-            }
-        }))
-        .build()
-        .expect("fits together");
+    let gate = Gate::new();
+    let gated = listen_fn::<Ping, _, _>("gated", |_| async { Ok(()) });
+    let bus = TestBus::of(Bus::builder().listen(gated))
+        .fake("gated", Fake::gated(&gate))
+        .build();
     let receipt = bus.dispatch(Ping(1));
     let given_up = bus.shutdown(Duration::from_secs(10));
     assert!(
@@ -204,7 +198,7 @@ async fn a_cancelled_shutdown_can_be_taken_up_again() {
             .is_err()
     );
     assert!(within(bus.dispatch(Ping(2)).settled()).await.is_closed());
-    gate.add_permits(1);
+    gate.release();
     assert!(
         within(bus.shutdown(Duration::from_secs(10)))
             .await

@@ -8,7 +8,7 @@ use std::{
     panic,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -25,7 +25,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, Registry, layer::Context, prelude::*};
 use vacancy::{
-    dispatch::{BoxError, Bus, Event, Outcome, Reason, Report, inline_fn, listen_fn},
+    dispatch::{
+        Bus, Event, Listener, Reason, inline_fn, listen_fn,
+        testing::{Fake, Ran, TestBus},
+    },
     slots::{
         Appointment, AppointmentBooked, AppointmentCancelled, AppointmentRescheduled, BranchId,
         Buffers, Directory, EventTypeId, EventTypeRules, Interval, InvalidateSlotsCache,
@@ -124,21 +127,13 @@ impl Directory for Fragile {
 struct Salon {
     diary: Diary,
     slots: SlotsCache,
-    bus: Bus,
+    bus: TestBus,
     directory_broken: Arc<AtomicBool>,
-    /// Events that the mailer, a listener beside the cache's, has handled.
-    mails: Arc<AtomicUsize>,
 }
 
-fn count_mails<E: Event>(mails: &Arc<AtomicUsize>) -> impl vacancy::dispatch::Listener<E> + use<E> {
-    let mails = Arc::clone(mails);
-    listen_fn::<E, _, _>("mail", move |_| {
-        let mails = Arc::clone(&mails);
-        async move {
-            mails.fetch_add(1, Ordering::SeqCst);
-            Ok(())
-        }
-    })
+/// A listener that is done at once.
+fn listener<E: Event>(name: &'static str) -> impl Listener<E> {
+    listen_fn::<E, _, _>(name, |_| async { Ok(()) })
 }
 
 impl Salon {
@@ -161,34 +156,25 @@ impl Salon {
             .source_lag(Duration::ZERO)
             .missing_event_type(policy)
             .build();
-        let mails = Arc::new(AtomicUsize::new(0));
-        let broken = |_: &AppointmentBooked| -> () { panic::resume_unwind(Box::new("inline")) };
-        let statistics = |_| async { panic::resume_unwind(Box::new("statistics")) };
-        let synchronisation =
-            |_| async { Err::<(), BoxError>("the other calendar is down".into()) };
-        let bus = Bus::builder()
+        let listeners = Bus::builder()
             // All that went wrong beside the cache used to take it along.
-            .inline(inline_fn("broken", broken))
-            .listen(listen_fn::<AppointmentBooked, _, _>(
-                "statistics",
-                statistics,
-            ))
-            .listen(listen_fn::<AppointmentBooked, _, _>(
-                "synchronisation",
-                synchronisation,
-            ))
+            .inline(inline_fn::<AppointmentBooked, _>("broken", |_| ()))
+            .listen(listener::<AppointmentBooked>("statistics"))
+            .listen(listener::<AppointmentBooked>("synchronisation"))
             .subscribe(InvalidateSlotsCache::new(slots.clone()))
-            .listen(count_mails::<AppointmentBooked>(&mails))
-            .listen(count_mails::<AppointmentRescheduled>(&mails))
-            .listen(count_mails::<AppointmentCancelled>(&mails))
-            .build()
-            .expect("the listeners fit together");
+            .listen(listener::<AppointmentBooked>("mail"))
+            .listen(listener::<AppointmentRescheduled>("mail"))
+            .listen(listener::<AppointmentCancelled>("mail"));
+        let bus = TestBus::of(listeners)
+            .fake("broken", Fake::panics())
+            .fake("statistics", Fake::panics())
+            .fake("synchronisation", Fake::fails())
+            .build();
         Self {
             diary,
             slots,
             bus,
             directory_broken,
-            mails,
         }
     }
 
@@ -218,14 +204,11 @@ impl Salon {
     }
 
     /// Books in the diary and tells the bus; returns when every listener is done with it.
-    async fn book(&self, appointment: &Appointment) -> Report {
+    async fn book(&self, appointment: &Appointment) -> Ran {
         self.diary.book(appointment);
         let told = appointment.clone();
-        soon(self.bus.dispatch(AppointmentBooked::new(told)).settled()).await
-    }
-
-    fn mails(&self) -> usize {
-        self.mails.load(Ordering::SeqCst)
+        self.bus.dispatch(AppointmentBooked::new(told));
+        soon(self.bus.settled()).await
     }
 }
 
@@ -343,7 +326,7 @@ async fn a_missing_event_type_is_told_once_and_hinders_nobody() {
         salon.diary.book(&at_two());
         let mut told = at_two();
         told.event_type = None;
-        let receipt = salon.bus.dispatch(AppointmentBooked::new(told));
+        salon.bus.dispatch(AppointmentBooked::new(told));
         // What was done of old about such an event: nothing.
         assert_eq!(salon.is_kept(&day), policy == MissingEventType::Skip);
         assert_eq!(
@@ -355,11 +338,10 @@ async fn a_missing_event_type_is_told_once_and_hinders_nobody() {
         );
         salon.untouched(&other_day).await;
 
-        let report = soon(receipt.settled()).await;
+        let ran = soon(salon.bus.settled()).await;
         for listener in ["slots.fence", "slots.invalidate", "mail"] {
-            assert_eq!(report.outcome(listener), Some(Outcome::Done), "{listener}");
+            ran.ran(listener).once().done();
         }
-        assert_eq!(salon.mails(), 1);
         let warnings = log.of("No event type ID found");
         assert_eq!(warnings.len(), 1);
         assert_eq!(warnings[0].level, Level::WARN);
@@ -390,28 +372,27 @@ async fn a_directory_that_panics_costs_a_wider_reach_and_no_stale_slot() {
         .moved_to(interval("2025-10-15T16:00:00Z", "2025-10-15T17:00:00Z"));
     for change in 1..=3 {
         salon.directory_broken.store(true, Ordering::SeqCst);
-        let receipt = match change {
+        match change {
             1 => {
                 salon.diary.book(&before);
-                salon.bus.dispatch(AppointmentBooked::new(before.clone()))
+                salon.bus.dispatch(AppointmentBooked::new(before.clone()));
             }
             2 => {
                 salon.diary.move_to(&before, &after);
                 salon
                     .bus
-                    .dispatch(AppointmentRescheduled::new(before.clone(), after.clone()))
+                    .dispatch(AppointmentRescheduled::new(before.clone(), after.clone()));
             }
             _ => {
                 salon.diary.cancel(&after.tenant, &after.id);
-                salon.bus.dispatch(AppointmentCancelled::new(after.clone()))
+                salon.bus.dispatch(AppointmentCancelled::new(after.clone()));
             }
-        };
-        assert!(!salon.is_kept(&day) && !salon.is_kept(&all_hosts));
-        let report = soon(receipt.settled()).await;
-        for listener in ["slots.fence", "slots.invalidate", "mail"] {
-            assert_eq!(report.outcome(listener), Some(Outcome::Done), "{listener}");
         }
-        assert_eq!(salon.mails(), change);
+        assert!(!salon.is_kept(&day) && !salon.is_kept(&all_hosts));
+        let ran = soon(salon.bus.settled()).await;
+        for listener in ["slots.fence", "slots.invalidate", "mail"] {
+            ran.ran(listener).once().done();
+        }
         assert_eq!(
             log.of("Cache invalidation failed (non-critical)").len(),
             change
@@ -434,10 +415,10 @@ async fn a_source_that_fails_does_not_reach_the_booking() {
     let day = hours(15, 0, 24);
     salon.warm([&day]).await;
     salon.diary.fails(true);
-    let report = salon.book(&at_two()).await;
-    assert_eq!(report.outcome("slots.fence"), Some(Outcome::Done));
-    assert_eq!(report.outcome("slots.invalidate"), Some(Outcome::Done));
-    assert_eq!(salon.mails(), 1);
+    let ran = salon.book(&at_two()).await;
+    for listener in ["slots.fence", "slots.invalidate", "mail"] {
+        ran.ran(listener).once().done();
+    }
     // Nor is the old answer a way out.
     assert!(matches!(
         salon.slots.open(&day).await,
@@ -453,23 +434,14 @@ async fn listeners_registered_before_it_can_fail_without_harm() {
     let salon = Salon::open(MissingEventType::Widen);
     let hour = hours(15, 14, 1);
     salon.warm([&hour]).await;
-    let report = salon.book(&at_two()).await;
-    assert_eq!(
-        report.outcome("broken"),
-        Some(Outcome::Dead(Reason::Panicked))
-    );
-    assert_eq!(
-        report.outcome("statistics"),
-        Some(Outcome::Dead(Reason::Panicked))
-    );
-    assert_eq!(
-        report.outcome("synchronisation"),
-        Some(Outcome::Dead(Reason::Failed))
-    );
+    let ran = salon.book(&at_two()).await;
+    ran.ran("broken").once().dead(Reason::Panicked);
+    ran.ran("statistics").once().dead(Reason::Panicked);
+    ran.ran("synchronisation").once().dead(Reason::Failed);
     for listener in ["slots.fence", "slots.invalidate", "mail"] {
-        assert_eq!(report.outcome(listener), Some(Outcome::Done), "{listener}");
+        ran.ran(listener).once().done();
     }
-    assert_eq!(salon.mails(), 1);
+    ran.nothing_else();
     assert!(salon.starts(&hour).await.is_empty());
 }
 
@@ -532,16 +504,12 @@ async fn every_event_is_logged_and_counted_as_it_always_was() {
     let _recorder = metrics::set_default_local_recorder(&recorder);
     let salon = Salon::open(MissingEventType::Widen);
     let moved = at_two().moved_to(interval("2025-10-20T10:00:00Z", "2025-10-20T11:00:00Z"));
-    let receipts = [
-        salon.bus.dispatch(AppointmentBooked::new(at_two())),
-        salon
-            .bus
-            .dispatch(AppointmentRescheduled::new(at_two(), moved.clone())),
-        salon.bus.dispatch(AppointmentCancelled::new(moved)),
-    ];
-    for receipt in receipts {
-        soon(receipt.settled()).await;
-    }
+    salon.bus.dispatch(AppointmentBooked::new(at_two()));
+    salon
+        .bus
+        .dispatch(AppointmentRescheduled::new(at_two(), moved.clone()));
+    salon.bus.dispatch(AppointmentCancelled::new(moved));
+    soon(salon.bus.settled()).await;
     for change in ["booked", "rescheduled", "cancelled"] {
         let line = log.of(&format!("Invalidating cache for {change} appointment"));
         assert_eq!(line.len(), 1, "{change}");
