@@ -6,7 +6,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use dispatch::{Ping, within};
 use vacancy::dispatch::{
-    BoxError, Bus, Envelope, Event, Overflow, Policy, Skip, inline_fn, listen_fn,
+    BoxError, Bus, Entry, Envelope, Event, Overflow, Policy, Reason, Skip, inline_fn, listen_fn,
 };
 
 struct Pong(u64);
@@ -111,6 +111,52 @@ trait ThenOk: Future + Sized {
 }
 
 impl<F: Future> ThenOk for F {}
+
+/// D3: the dead are told apart by what they died of.
+#[tokio::test(start_paused = true)]
+async fn the_reasons_of_the_dead_add_up_to_the_dead() {
+    let bus = Bus::builder()
+        .inline(inline_fn("inline", |ping: &Ping| {
+            if ping.0 == 0 {
+                std::panic::resume_unwind(Box::new("without a message on the terminal"));
+            }
+        }))
+        .listen_with(
+            listen_fn::<Ping, _, _>("mixed", |ping: Arc<Envelope<Ping>>| async move {
+                match ping.0 {
+                    0 | 1 => Err("failed".into()),
+                    2 => std::future::pending().await,
+                    _ => Ok(()),
+                }
+            }),
+            Policy::new().time_out(Duration::from_secs(1)),
+        )
+        .build()
+        .expect("the listeners fit together");
+    for number in 0..4 {
+        within(bus.dispatch(Ping(number)).settled()).await;
+    }
+    let ledger = bus.ledger();
+    assert!(ledger.balanced(), "{ledger:#?}");
+    let reasons = |entry: &Entry| {
+        let all: Vec<_> = entry.reasons().collect();
+        let dead: u64 = all.iter().map(|(_, dead)| dead).sum();
+        assert_eq!(dead, entry.dead);
+        let met = all.into_iter().filter(|(_, dead)| *dead > 0);
+        met.collect::<Vec<_>>()
+    };
+    let of = |listener| reasons(ledger.entry("ping", listener).expect("is listed"));
+    assert_eq!(of("inline"), [(Reason::Panicked, 1)]);
+    assert_eq!(of("mixed"), [(Reason::Failed, 2), (Reason::TimedOut, 1)]);
+    assert_eq!(
+        reasons(&ledger.totals()),
+        [
+            (Reason::Failed, 2),
+            (Reason::Panicked, 1),
+            (Reason::TimedOut, 1)
+        ]
+    );
+}
 
 /// D3: nobody's events are counted too.
 #[tokio::test]

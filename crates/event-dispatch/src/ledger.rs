@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::Outcome;
+use crate::{Outcome, Reason};
 
 /// What became of every event at every listener, at one moment.
 ///
@@ -47,9 +47,16 @@ pub struct Entry {
     pub coalesced: u64,
     /// Events counted as [`Outcome::Abandoned`].
     pub abandoned: u64,
+    /// The dead among them, in the order of [`REASONS`].
+    dead_by_reason: [u64; REASONS.len()],
 }
 
 impl Entry {
+    /// Every reason with the number of events that are [`dead`](Self::dead) because of it.
+    pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
+        std::iter::zip(REASONS, self.dead_by_reason)
+    }
+
     /// Events that have an outcome.
     pub fn settled(&self) -> u64 {
         self.done + self.dead + self.dropped + self.skipped + self.coalesced + self.abandoned
@@ -90,6 +97,9 @@ impl Ledger {
             totals.skipped += entry.skipped;
             totals.coalesced += entry.coalesced;
             totals.abandoned += entry.abandoned;
+            for (total, dead) in std::iter::zip(&mut totals.dead_by_reason, entry.dead_by_reason) {
+                *total += dead;
+            }
         }
         totals
     }
@@ -108,7 +118,47 @@ impl Entry {
             skipped: 0,
             coalesced: 0,
             abandoned: 0,
+            dead_by_reason: [0; REASONS.len()],
         }
+    }
+
+    /// Says how many are dead, and of what.
+    pub(crate) fn bury(&mut self, deaths: [u64; REASONS.len()]) {
+        self.dead = deaths.iter().sum();
+        self.dead_by_reason = deaths;
+    }
+}
+
+/// All reasons, each at its [`place`].
+const REASONS: [Reason; 5] = [
+    Reason::Failed,
+    Reason::Panicked,
+    Reason::TimedOut,
+    Reason::Overflowed,
+    Reason::CausationTooDeep,
+];
+
+fn place(reason: Reason) -> usize {
+    match reason {
+        Reason::Failed => 0,
+        Reason::Panicked => 1,
+        Reason::TimedOut => 2,
+        Reason::Overflowed => 3,
+        Reason::CausationTooDeep => 4,
+    }
+}
+
+/// Counts dead letters by reason. How many there are in all is the sum, so the two cannot disagree.
+#[derive(Default)]
+pub(crate) struct Deaths([AtomicU64; REASONS.len()]);
+
+impl Deaths {
+    pub(crate) fn count(&self, reason: Reason) {
+        self.0[place(reason)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn load(&self) -> [u64; REASONS.len()] {
+        self.0.each_ref().map(|dead| dead.load(Ordering::Relaxed))
     }
 }
 
@@ -117,7 +167,7 @@ impl Entry {
 pub(crate) struct Counters {
     pub(crate) replayed: AtomicU64,
     done: AtomicU64,
-    dead: AtomicU64,
+    dead: Deaths,
     dropped: AtomicU64,
     skipped: AtomicU64,
     coalesced: AtomicU64,
@@ -128,7 +178,7 @@ impl Counters {
     pub(crate) fn count(&self, outcome: Outcome) {
         let counter = match outcome {
             Outcome::Done => &self.done,
-            Outcome::Dead(_) => &self.dead,
+            Outcome::Dead(reason) => return self.dead.count(reason),
             Outcome::Dropped => &self.dropped,
             Outcome::Skipped => &self.skipped,
             Outcome::Coalesced => &self.coalesced,
@@ -144,12 +194,24 @@ impl Counters {
 
     pub(crate) fn fill(&self, entry: &mut Entry) {
         entry.done = self.done.load(Ordering::Relaxed);
-        entry.dead = self.dead.load(Ordering::Relaxed);
+        entry.bury(self.dead.load());
         entry.dropped = self.dropped.load(Ordering::Relaxed);
         entry.skipped = self.skipped.load(Ordering::Relaxed);
         entry.coalesced = self.coalesced.load(Ordering::Relaxed);
         entry.abandoned = self.abandoned.load(Ordering::Relaxed);
         // Last, so that nothing has more outcomes than acceptances.
         entry.replayed = self.replayed.load(Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_counted_at_its_own_place() {
+        for (index, reason) in REASONS.into_iter().enumerate() {
+            assert_eq!(place(reason), index);
+        }
     }
 }

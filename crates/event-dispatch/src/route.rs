@@ -34,7 +34,7 @@ use crate::{
     failed::OnFailure,
     guard::guarded,
     lane::Lane,
-    ledger::Entry,
+    ledger::{Deaths, Entry},
     outcome::Marks,
     runs::let_go,
     stream::Taps,
@@ -57,7 +57,7 @@ pub(crate) struct Route<E> {
 struct Inline<E> {
     name: Cow<'static, str>,
     listener: Box<dyn InlineListener<E>>,
-    dead: AtomicU64,
+    dead: Deaths,
     replayed: AtomicU64,
 }
 
@@ -107,7 +107,7 @@ impl<E: Event> Route<E> {
                 .map(|draft| Inline {
                     name: draft.name,
                     listener: draft.listener,
-                    dead: AtomicU64::new(0),
+                    dead: Deaths::default(),
                     replayed: AtomicU64::new(0),
                 })
                 .collect(),
@@ -243,7 +243,7 @@ impl<E: Event> Route<E> {
         attempts: u32,
     ) {
         let inline = &self.inline[slot];
-        inline.dead.fetch_add(1, Ordering::Relaxed);
+        inline.dead.count(reason);
         let outcome = Outcome::Dead(reason);
         let slot = envelope.header().slot(slot);
         envelope.marks().amend(slot, outcome);
@@ -489,20 +489,20 @@ impl<E: Event> AnyRoute for Route<E> {
         // Outcomes before acceptances, so that nothing has more outcomes than acceptances.
         let lanes: Vec<Entry> = self.lanes.iter().map(|lane| lane.ledger_entry()).collect();
         let load = |inline: &Inline<E>| {
-            let dead = inline.dead.load(Ordering::Relaxed);
-            (dead, inline.replayed.load(Ordering::Relaxed))
+            let deaths = inline.dead.load();
+            (deaths, inline.replayed.load(Ordering::Relaxed))
         };
-        let inline: Vec<(u64, u64)> = self.inline.iter().map(load).collect();
+        let inline: Vec<_> = self.inline.iter().map(load).collect();
         let intake = self.lock();
         let (accepted, refused) = (intake.accepted, intake.refused);
         drop(intake);
-        for (inline, (dead, replayed)) in self.inline.iter().zip(inline) {
+        for (inline, (deaths, replayed)) in self.inline.iter().zip(inline) {
             let mut entry = Entry::new(E::NAME, inline.name.clone());
+            entry.bury(deaths);
             // An inline listener runs before the event is accepted, and also when it is refused.
             entry.replayed = replayed;
-            entry.accepted = (accepted + refused + replayed).max(dead);
-            entry.dead = dead;
-            entry.done = entry.accepted - dead;
+            entry.accepted = (accepted + refused + replayed).max(entry.dead);
+            entry.done = entry.accepted - entry.dead;
             entries.push(entry);
         }
         for mut entry in lanes {
