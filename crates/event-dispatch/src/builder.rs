@@ -20,8 +20,8 @@ use tokio::{runtime::Handle, sync::Notify};
 #[cfg(feature = "testing")]
 use crate::testing::Fake;
 use crate::{
-    BatchListener, Batching, Bus, Event, FlightRecorder, InlineListener, Listener, Observer,
-    Policy, Subscriber, Topology,
+    BatchListener, Batching, Bus, Event, FlightRecorder, InlineListener, Listener, Observer, Policy,
+    Row, Subscriber, Topology,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
     draft::{AnyDraft, Draft, InlineDraft, LaneDraft},
@@ -45,7 +45,12 @@ pub struct BusBuilder {
     observers: Vec<Box<dyn Observer>>,
     disabled: Vec<Cow<'static, str>>,
     recorder: Option<FlightRecorder>,
+    /// Makes the observer that times every listener, if that is wanted.
+    pub(crate) stopwatches: Option<ObserverOfRows>,
 }
+
+/// Makes an observer that knows who listens to what.
+type ObserverOfRows = fn(&[Row]) -> Box<dyn Observer>;
 
 impl BusBuilder {
     pub(crate) fn new() -> Self {
@@ -57,6 +62,7 @@ impl BusBuilder {
             observers: Vec::new(),
             disabled: Vec::new(),
             recorder: None,
+            stopwatches: None,
         }
     }
 
@@ -163,10 +169,14 @@ impl BusBuilder {
         guarded(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| BuildError::NoTimer)?;
 
         let mut rows = Vec::new();
+        self.drafts
+            .iter()
+            .for_each(|draft| draft.describe(&mut rows));
         let mut observers = self.observers;
         if let Some(recorder) = &self.recorder {
             observers.push(Box::new(recorder.clone()));
         }
+        observers.extend(self.stopwatches.map(|times| times(&rows)));
         let ends = Arc::new(Ends {
             dead_letters: DeadLetters::new(self.dead_letter_capacity),
             abandoned: AbandonedLog::default(),
@@ -177,7 +187,6 @@ impl BusBuilder {
         let mut in_order = Vec::new();
         let mut starts = Vec::new();
         for draft in self.drafts {
-            draft.describe(&mut rows);
             if let Some((event, route, start)) = draft.build(&ends) {
                 routes.insert(event, Arc::clone(&route));
                 in_order.push(route);

@@ -55,6 +55,7 @@
 //! - `rate-limit`: `Policy::rate_limit` limits how often a listener is called.
 //! - `serde`: a [`Topology`] and an [`Explanation`] can be serialized.
 //! - `testing`: a kit for tests of listeners, in the module `testing`.
+//! - `metrics`: `Bus::record_metrics` and `BusBuilder::metrics`, for the `metrics` crate.
 
 mod batch;
 mod event;
@@ -86,6 +87,8 @@ mod worker;
 mod dead_letter;
 mod explain;
 mod ledger;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod observer;
 mod outcome;
 mod pause;
