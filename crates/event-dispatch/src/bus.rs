@@ -182,6 +182,7 @@ impl Core {
             depth: origin.depth,
             accepted: Acceptance::default(),
             cause: origin.cause,
+            trace: origin.trace,
             replay_of: None,
         };
         let stage = if closed {

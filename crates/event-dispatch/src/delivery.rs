@@ -8,11 +8,14 @@
 
 use std::{cell::RefCell, fmt, mem, sync::Arc, time::SystemTime};
 
+use tracing::Span;
+
 use crate::{
     Event, EventId, Receipt,
     bus::Core,
-    envelope::{Header, Link, Parcel, Parcels},
+    envelope::{Envelope, Header, Link, Parcel, Parcels},
     guard::{Panic, guarded},
+    trace_context::TraceContext,
 };
 
 /// One event on its way to one listener, as seen from inside that listener.
@@ -25,6 +28,7 @@ pub struct Delivery {
     parcel: Arc<dyn Parcel>,
     attempt: u32,
     inline: bool,
+    trace: TraceContext,
 }
 
 impl Delivery {
@@ -82,14 +86,21 @@ impl Delivery {
             event,
             Origin {
                 inline,
+                trace: self.trace_here(),
                 ..self.origin()
             },
         )
     }
 
+    /// The trace to go on with: the current span, if it is of this delivery's trace.
+    pub(crate) fn trace_here(&self) -> TraceContext {
+        TraceContext::current().within(&self.trace)
+    }
+
     fn origin(&self) -> Origin {
         Origin {
             inline: self.inline,
+            trace: self.trace.onward(),
             ..Origin::caused_by(self.parcel.header())
         }
     }
@@ -111,6 +122,7 @@ pub(crate) struct Origin {
     pub(crate) depth: u32,
     /// Whether the dispatch happens inside an inline listener, on top of another `dispatch`.
     pub(crate) inline: bool,
+    pub(crate) trace: TraceContext,
 }
 
 impl Origin {
@@ -124,16 +136,20 @@ impl Origin {
             })),
             depth: header.depth.saturating_add(1),
             inline: false,
+            trace: header.trace.onward(),
         }
     }
 
     /// The origin of a dispatch made here and now.
     pub(crate) fn here() -> Self {
-        CURRENT
+        let origin = CURRENT
             .try_with(|current| current.borrow().as_ref().map(Current::origin))
             .ok()
             .flatten()
-            .unwrap_or_default()
+            .unwrap_or_default();
+        // The current span is the subscriber's to tell, so nothing is borrowed here.
+        let trace = TraceContext::current().or(&origin.trace);
+        Self { trace, ..origin }
     }
 }
 
@@ -145,6 +161,7 @@ pub(crate) struct Current {
     pub(crate) index: usize,
     pub(crate) attempt: u32,
     inline: bool,
+    trace: TraceContext,
 }
 
 impl Current {
@@ -155,14 +172,24 @@ impl Current {
             index: 0,
             attempt: 1,
             inline: false,
+            trace: TraceContext::default(),
         }
     }
 
-    pub(crate) fn inline(core: Arc<Core>, parcels: Arc<dyn Parcels>) -> Self {
+    pub(crate) fn inline<E: Event>(core: Arc<Core>, envelope: &Arc<Envelope<E>>) -> Self {
         Self {
             inline: true,
-            ..Self::new(core, parcels)
+            trace: envelope.header().trace.clone(),
+            ..Self::new(core, Arc::clone(envelope) as _)
         }
+    }
+
+    /// Begins an attempt at the event with this header, in a span that nobody has entered yet and that
+    /// continues the event's trace.
+    pub(crate) fn begin(&mut self, attempt: u32, header: &Header, span: &Span) {
+        self.attempt = attempt;
+        header.trace.leads_to(span);
+        self.trace = TraceContext::of(span).or(&header.trace);
     }
 
     fn delivery(&self) -> Delivery {
@@ -171,6 +198,7 @@ impl Current {
             parcel: Arc::clone(&self.parcels).parcel(self.index),
             attempt: self.attempt,
             inline: self.inline,
+            trace: self.trace.clone(),
         }
     }
 

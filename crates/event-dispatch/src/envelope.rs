@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::{Event, outcome::Marks};
+use crate::{Event, outcome::Marks, trace_context::TraceContext};
 
 /// An event plus its id, the time of acceptance and what caused it.
 ///
@@ -175,6 +175,8 @@ pub(crate) struct Header {
     pub(crate) depth: u32,
     pub(crate) accepted: Acceptance,
     pub(crate) cause: Option<Arc<Link>>,
+    /// The trace that it was dispatched in.
+    pub(crate) trace: TraceContext,
     /// The id under which the event was dispatched first, if this is a replay to one listener.
     pub(crate) replay_of: Option<EventId>,
 }

@@ -56,6 +56,12 @@
 //! - `serde`: a [`Topology`] and an [`Explanation`] can be serialized.
 //! - `testing`: a kit for tests of listeners, in the module `testing`.
 //! - `metrics`: `Bus::record_metrics` and `BusBuilder::metrics`, for the `metrics` crate.
+//! - `otel`: an event carries the trace that it was dispatched in. The `handle` span of each of its
+//!   listeners, in each attempt, is a child of the span that dispatched it, so a trace goes on across lanes,
+//!   retries and what listeners dispatch. The span of a batch is a child for its first event and linked to
+//!   the others; that of a replay is linked to the first delivery's. A trace that came in over HTTP goes on
+//!   too: enter a span with that parent, or attach its context, then dispatch. For calls that go out, see
+//!   `Delivery::traceparent`. Spans are exported by the application's `tracing-opentelemetry` layer.
 
 mod batch;
 mod event;
@@ -82,6 +88,7 @@ mod queue;
 mod route;
 mod runs;
 mod time_out;
+mod trace_context;
 mod worker;
 
 mod dead_letter;

@@ -38,6 +38,7 @@ use crate::{
     outcome::Marks,
     runs::let_go,
     stream::Taps,
+    trace_context::TraceContext,
 };
 
 /// The way of one type of event to its listeners.
@@ -145,6 +146,7 @@ impl<E: Event> Route<E> {
             depth: origin.depth,
             accepted: Acceptance::default(),
             cause: origin.cause,
+            trace: origin.trace,
             replay_of: None,
         };
         // Built in place: an event may be large.
@@ -192,7 +194,7 @@ impl<E: Event> Route<E> {
     }
 
     fn run_inline(&self, core: &Arc<Core>, envelope: &Arc<Envelope<E>>) {
-        let mut current = Some(Current::inline(Arc::clone(core), Arc::clone(envelope) as _));
+        let mut current = Some(Current::inline(Arc::clone(core), envelope));
         for slot in 0..self.inline.len() {
             self.run_one_inline(&mut current, envelope, slot);
         }
@@ -465,6 +467,7 @@ impl<E: Event> AnyRoute for Route<E> {
             depth: died.depth,
             accepted: Acceptance::now(),
             cause: died.cause.clone(),
+            trace: TraceContext::replaying(&died.trace),
             replay_of: Some(died.replay_of.unwrap_or(died.id)),
         };
         let marks = Marks::new(usize::from(inline), usize::from(!inline));
@@ -473,7 +476,7 @@ impl<E: Event> AnyRoute for Route<E> {
             let place = &self.inline[slot];
             place.replayed.fetch_add(1, Ordering::Relaxed);
             self.tell_inline(&envelope, place, Stage::Dispatched);
-            let current = Current::inline(Arc::clone(core), Arc::clone(&envelope) as _);
+            let current = Current::inline(Arc::clone(core), &envelope);
             self.run_one_inline(&mut Some(current), &envelope, slot);
         } else {
             self.lanes[slot - self.inline.len()].replay(&envelope);

@@ -212,8 +212,11 @@ async fn call<E: Event, H: Handler<E>>(
         batch = NonZeroUsize::new(events.len() - 1).map(|more| more.get() + 1),
         cause = first.cause().map(tracing::field::display),
     );
+    for envelope in &events[1..] {
+        envelope.header().trace.joins(&span);
+    }
     if let Some(current) = current {
-        current.attempt = attempt;
+        current.begin(attempt, first.header(), &span);
     }
     let mut called = false;
     let mut future = pin!(None);
