@@ -51,6 +51,7 @@
 //! # Features
 //!
 //! - `metrics`: what the bus counts and times, for the `metrics` crate.
+//! - `otel`: OpenTelemetry traces go on across lanes, retries and what listeners dispatch.
 //! - `redis`: several processes share answers in Redis or Valkey, and hear of each other's bookings.
 //! - `redis-tls`: addresses that begin with `rediss://`.
 //! - `rate-limit`: limits how often a listener is called.
