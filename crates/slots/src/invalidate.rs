@@ -38,7 +38,8 @@ use crate::{
 /// of service. Counters
 /// `cache_invalidation_attempts_total`, `cache_invalidation_missing_event_type_total` and
 /// `cache_invalidation_failed_total`, and the histogram `cache_invalidation_duration_seconds` from
-/// acceptance to completion, by `event`.
+/// acceptance to completion, by `event`. The counters are there, at 0, from the subscription on; so the
+/// recorder is to be installed before.
 #[derive(Clone, Debug)]
 pub struct InvalidateSlotsCache {
     slots: SlotsCache,
@@ -57,6 +58,9 @@ impl InvalidateSlotsCache {
 
 impl Subscriber for InvalidateSlotsCache {
     fn subscribe_to(self, bus: BusBuilder) -> BusBuilder {
+        show_counters::<AppointmentBooked>();
+        show_counters::<AppointmentRescheduled>();
+        show_counters::<AppointmentCancelled>();
         let fences = || RaiseFences(self.slots.clone());
         bus.inline::<AppointmentBooked, _>(fences())
             .inline::<AppointmentRescheduled, _>(fences())
@@ -64,6 +68,13 @@ impl Subscriber for InvalidateSlotsCache {
             .listen::<AppointmentBooked, _>(self.clone())
             .listen::<AppointmentRescheduled, _>(self.clone())
             .listen::<AppointmentCancelled, _>(self)
+    }
+}
+
+/// Shows the counters at 0: a rate does not see the failure with which a series begins.
+fn show_counters<E: Event>() {
+    for name in [ATTEMPTS, MISSING_EVENT_TYPE, FAILED] {
+        counter!(name, "event" => E::NAME).increment(0);
     }
 }
 
@@ -133,6 +144,10 @@ impl Listener<AppointmentCancelled> for InvalidateSlotsCache {
 const FENCE: &str = "slots.fence";
 const INVALIDATE: &str = "slots.invalidate";
 
+const ATTEMPTS: &str = "cache_invalidation_attempts_total";
+const MISSING_EVENT_TYPE: &str = "cache_invalidation_missing_event_type_total";
+pub(crate) const FAILED: &str = "cache_invalidation_failed_total";
+
 impl InvalidateSlotsCache {
     /// Logs, waits for the confirmation, and counts, away from the task that booked.
     async fn confirm<E: Event + BookingEvent>(
@@ -141,13 +156,12 @@ impl InvalidateSlotsCache {
         event: &E,
     ) -> Result<(), BoxError> {
         let appointments = event.appointments();
-        counter!("cache_invalidation_attempts_total", "event" => E::NAME).increment(1);
+        counter!(ATTEMPTS, "event" => E::NAME).increment(1);
         if appointments
             .iter()
             .any(|appointment| appointment.event_type.is_none())
         {
-            counter!("cache_invalidation_missing_event_type_total", "event" => E::NAME)
-                .increment(1);
+            counter!(MISSING_EVENT_TYPE, "event" => E::NAME).increment(1);
             warn!(event = E::NAME, "No event type ID found");
         }
         if appointments
@@ -165,7 +179,7 @@ impl InvalidateSlotsCache {
         for appointment in appointments {
             let confirmed = self.slots.confirmed_since(&appointment.tenant, elapsed());
             if let Err(unconfirmed) = confirmed.await {
-                counter!("cache_invalidation_failed_total", "event" => E::NAME).increment(1);
+                counter!(FAILED, "event" => E::NAME).increment(1);
                 warn!(
                     event = E::NAME,
                     reason = %unconfirmed,

@@ -24,6 +24,7 @@ use crate::{
     hold::{BookingEvent, Holds, SlotsHold},
     ids::TenantId,
     interval::Interval,
+    invalidate::FAILED,
     key::DayKey,
     open_slots::OpenSlots,
     overlay::Overlay,
@@ -513,7 +514,7 @@ impl Inner {
         }
         // After the fences: whoever takes the log lines may take his time.
         if changes.iter().any(|change| change.blind) {
-            counter!("cache_invalidation_failed_total", "event" => E::NAME).increment(1);
+            counter!(FAILED, "event" => E::NAME).increment(1);
             warn!(
                 event = E::NAME,
                 reason = "the directory panicked",
