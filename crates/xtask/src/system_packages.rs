@@ -68,10 +68,23 @@ const POSTGRES: Program = Program {
     },
 };
 
+/// Prometheus's own checker of rules; Fedora names its package after the source.
+const PROMTOOL: Program = Program {
+    names: &["promtool"],
+    packages: Packages {
+        apt_get: &["prometheus"],
+        dnf: &["prometheus", "golang-github-prometheus"],
+        apk: &["prometheus"],
+        pacman: &["prometheus"],
+        brew: &["prometheus"],
+    },
+};
+
 /// All that the tests of the workspace need.
 pub(crate) const ALL: &[Program] = &[
     REDIS,
     POSTGRES,
+    PROMTOOL,
     Program::new(&["varnishd"], &["varnish"]),
     Program::new(&["chromium", "google-chrome"], &["chromium"]),
 ];
