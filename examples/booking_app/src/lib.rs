@@ -16,6 +16,7 @@ mod days;
 mod desk;
 mod diary;
 mod dispatched;
+mod exporter;
 mod feed;
 mod first_bookings;
 mod lanes;
@@ -32,5 +33,6 @@ mod ttl_cache;
 mod under_way;
 mod watch;
 
+pub use exporter::exporter;
 pub use running::{Running, serve};
 pub use settings::{Secrets, Settings};

@@ -30,6 +30,7 @@ pub(crate) fn bus(
     let sync = SyncCalendar::new(settings.seed);
     let sync = || Observed::new(sync.clone(), feed.clone());
     let bus = Bus::builder()
+        .metrics()
         .subscribe(InvalidateSlotsCache::new(slots.clone()))
         .subscribe(TellDispatched(feed.clone()))
         .subscribe(TellFenced {

@@ -3,9 +3,8 @@
 #![expect(clippy::print_stdout, reason = "it is a program for people")]
 
 use anyhow::Context;
-use booking_app::{Secrets, Settings, serve};
+use booking_app::{Secrets, Settings, exporter, serve};
 use clap::Parser;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -19,8 +18,8 @@ async fn main() -> anyhow::Result<()> {
         .with_env_filter(filter.from_env().context("RUST_LOG cannot be read")?)
         .with_writer(std::io::stderr)
         .init();
-    let metrics = PrometheusBuilder::new()
-        .install_recorder()
+    let metrics = exporter()
+        .and_then(|exporter| exporter.install_recorder())
         .context("metrics cannot be recorded")?;
 
     let demo = settings.secrets == Secrets::default();
