@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use booking_app::{Running, Secrets, Settings, serve};
 use chrono::{DateTime, Utc};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use vacancy::dispatch::ShutdownReport;
@@ -52,9 +52,14 @@ pub(crate) type Answer = (StatusCode, Value);
 
 impl Salon {
     pub(crate) async fn open(settings: Settings) -> Self {
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        Self::open_with(settings, metrics).await
+    }
+
+    /// The same, with metrics that somebody records.
+    pub(crate) async fn open_with(settings: Settings, metrics: PrometheusHandle) -> Self {
         // Fails where there is one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
         let running = soon(serve(settings, metrics)).await;
         Self {
             running: running.expect("the application starts"),
