@@ -3,10 +3,12 @@
 //! Absolute times belong to one machine on one day. All contenders therefore alternate within one run, and what is
 //! read from a table is the ratio to a baseline.
 
+mod machine;
 mod table;
 
-use std::{fmt, process::Command, thread, time::Instant};
+use std::{fmt, thread, time::Instant};
 
+pub use machine::{Machine, revision};
 pub use table::Table;
 
 /// How often every contender is measured unless a benchmark says otherwise.
@@ -148,15 +150,4 @@ pub fn each(threads: u64, reads: u64, keys: u64, read: impl Fn(u64) + Sync) -> f
             .collect()
     });
     nanos.iter().sum::<f64>() / nanos.len() as f64
-}
-
-/// The commit that was measured, or `unknown` outside a git checkout.
-pub fn revision() -> String {
-    Command::new("git")
-        .args(["rev-parse", "--short", "HEAD"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
