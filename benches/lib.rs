@@ -9,20 +9,21 @@ mod table;
 use std::{fmt, thread, time::Instant};
 
 pub use machine::{Machine, revision};
-pub use table::Table;
+pub use table::{Better, Lead, Table};
 
 /// How often every contender is measured unless a benchmark says otherwise.
 pub const ROUNDS: usize = 11;
 
 /// One of the things that a benchmark compares.
 ///
-/// `measure` runs one round and returns its cost in whatever unit the table states, usually nanoseconds an operation.
-pub struct Contender<'a> {
+/// `measure` runs one round and returns its cost in whatever unit the table states, usually nanoseconds an operation;
+/// or several figures, where `T` is an array of them.
+pub struct Contender<'a, T = f64> {
     name: String,
-    measure: Box<dyn FnMut() -> f64 + 'a>,
+    measure: Box<dyn FnMut() -> T + 'a>,
 }
 
-impl fmt::Debug for Contender<'_> {
+impl<T> fmt::Debug for Contender<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contender")
             .field("name", &self.name)
@@ -30,9 +31,9 @@ impl fmt::Debug for Contender<'_> {
     }
 }
 
-impl<'a> Contender<'a> {
+impl<'a, T> Contender<'a, T> {
     /// Names a contender and says how one round of it is measured.
-    pub fn new(name: impl Into<String>, measure: impl FnMut() -> f64 + 'a) -> Self {
+    pub fn new(name: impl Into<String>, measure: impl FnMut() -> T + 'a) -> Self {
         Self {
             name: name.into(),
             measure: Box::new(measure),
@@ -43,31 +44,45 @@ impl<'a> Contender<'a> {
 /// Measures every contender `rounds` times, taking turns, after one round that is thrown away.
 ///
 /// Every other round goes backwards, so that no contender always runs after the same neighbour.
-pub fn alternate(mut contenders: Vec<Contender<'_>>, rounds: usize) -> Vec<Sample> {
-    let mut samples: Vec<Sample> = contenders
-        .iter()
-        .map(|contender| Sample {
-            name: contender.name.clone(),
-            values: Vec::with_capacity(rounds),
-        })
+pub fn alternate(contenders: Vec<Contender<'_>>, rounds: usize) -> Vec<Sample> {
+    let contenders = contenders
+        .into_iter()
+        .map(|mut contender| Contender::new(contender.name, move || [(contender.measure)()]))
         .collect();
+    let [samples] = alternate_figures(contenders, rounds);
+    samples
+}
+
+/// As [`alternate`], where every round gives several figures: one list of samples for each of them.
+pub fn alternate_figures<const N: usize>(
+    mut contenders: Vec<Contender<'_, [f64; N]>>,
+    rounds: usize,
+) -> [Vec<Sample>; N] {
     for contender in &mut contenders {
         (contender.measure)();
     }
+    let mut measured = vec![Vec::with_capacity(rounds); contenders.len()];
     for round in 0..rounds {
         let mut order: Vec<usize> = (0..contenders.len()).collect();
         if round % 2 == 1 {
             order.reverse();
         }
         for index in order {
-            let value = (contenders[index].measure)();
-            samples[index].values.push(value);
+            measured[index].push((contenders[index].measure)());
         }
     }
-    for sample in &mut samples {
-        sample.values.sort_by(f64::total_cmp);
-    }
-    samples
+    std::array::from_fn(|figure| {
+        contenders
+            .iter()
+            .zip(&measured)
+            .map(|(contender, rounds)| {
+                Sample::of(
+                    contender.name.as_str(),
+                    rounds.iter().map(|round| round[figure]),
+                )
+            })
+            .collect()
+    })
 }
 
 /// What one contender's rounds gave, in ascending order.
@@ -95,20 +110,21 @@ impl Sample {
 
     /// The value below which a quarter of the rounds lie.
     pub fn lower_quartile(&self) -> f64 {
-        self.at(0.25)
+        self.quantile(0.25)
     }
 
     /// The middle value; not a number if nothing was measured.
     pub fn median(&self) -> f64 {
-        self.at(0.5)
+        self.quantile(0.5)
     }
 
     /// The value below which three quarters of the rounds lie.
     pub fn upper_quartile(&self) -> f64 {
-        self.at(0.75)
+        self.quantile(0.75)
     }
 
-    fn at(&self, fraction: f64) -> f64 {
+    /// The value below which `fraction` of the values lie, from 0 to 1; not a number if nothing was measured.
+    pub fn quantile(&self, fraction: f64) -> f64 {
         let Some(last) = self.values.len().checked_sub(1) else {
             return f64::NAN;
         };
