@@ -3,6 +3,7 @@
 //! Absolute times belong to one machine on one day. All contenders therefore alternate within one run, and what is
 //! read from a table is the ratio to a baseline.
 
+pub mod dispatch;
 mod machine;
 mod table;
 
