@@ -20,8 +20,8 @@ use tokio::{runtime::Handle, sync::Notify};
 #[cfg(feature = "testing")]
 use crate::testing::Fake;
 use crate::{
-    BatchListener, Batching, Bus, Event, FlightRecorder, InlineListener, Listener, Observer, Policy,
-    Row, Subscriber, Topology,
+    BatchListener, Batching, Bus, Event, FlightRecorder, InlineListener, Listener, Observer,
+    Policy, Row, Subscriber, Topology,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
     draft::{AnyDraft, Draft, InlineDraft, LaneDraft},

@@ -172,7 +172,7 @@ impl Current {
             index: 0,
             attempt: 1,
             inline: false,
-            trace: TraceContext::default(),
+            trace: Default::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    Batch, BoxError, Delivery, Event, InlineListener, Permanent, Skip, handler::Handler,
+    BoxError, Delivery, Envelope, Event, InlineListener, Permanent, Skip, handler::Handler,
     testing::Gate,
 };
 
@@ -105,7 +105,7 @@ impl fmt::Debug for Fake {
 pub(crate) struct Faked(pub(crate) Fake);
 
 impl<E: Event> Handler<E> for Faked {
-    async fn call(&self, _: &Batch<E>) -> Result<(), BoxError> {
+    async fn call(&self, _: &[Arc<Envelope<E>>]) -> Result<(), BoxError> {
         let attempt = Delivery::current().map_or(1, |delivery| delivery.attempt());
         match &self.0.0 {
             Behaviour::Done => Ok(()),
