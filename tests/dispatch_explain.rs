@@ -4,7 +4,7 @@ mod dispatch;
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::{sync::Notify, time::advance};
 use vacancy::dispatch::{
     BoxError, Bus, BusBuilder, Delivery, Event, EventId, Explanation, FlightRecorder,
-    InvalidEventId, Outcome, Overflow, Policy, Reason, Receipt, Retry, Skip, Standing, inline_fn,
-    listen_fn,
+    InvalidEventId, Observer, Outcome, Overflow, Policy, Reason, Receipt, Retry, Skip, Stage,
+    Standing, Step, inline_fn, listen_fn,
 };
 
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
@@ -230,6 +230,40 @@ async fn a_listener_that_was_never_called_is_told_with_the_reason() {
     ] {
         assert!(texts[receipt].contains(text), "{text}\n{}", texts[receipt]);
     }
+}
+
+/// A thread that is blocked cannot be stopped: the listener goes on after its event was abandoned.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_listener_does_after_the_end_is_not_told() {
+    struct Tells(Arc<Notify>);
+    impl Observer for Tells {
+        fn observe(&self, step: &Step<'_>) {
+            if let Stage::Retrying { .. } = step.stage {
+                self.0.notify_one();
+            }
+        }
+    }
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Mutex::new(blocked);
+    let (entered, retried) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let enters = Arc::clone(&entered);
+    let blocks = listen_fn::<Ping, _, _>("blocks", move |_| {
+        enters.notify_one();
+        let blocked = blocked.lock().expect("not poisoned");
+        let _ = blocked.recv_timeout(Duration::from_secs(20));
+        std::future::ready(Err("too late".into()))
+    });
+    let bus = recorded(FlightRecorder::default())
+        .observe(Tells(Arc::clone(&retried)))
+        .listen_with(blocks, three_attempts())
+        .build()
+        .expect("fits together");
+    let receipt = bus.dispatch(Ping(1));
+    within(entered.notified()).await;
+    within(bus.shutdown(Duration::ZERO)).await;
+    drop(release);
+    within(retried.notified()).await;
+    assert_eq!(outcome(&bus, &receipt, "blocks"), Outcome::Abandoned);
 }
 
 #[tokio::test]

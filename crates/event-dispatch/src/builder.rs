@@ -172,10 +172,12 @@ impl BusBuilder {
         self.drafts
             .iter()
             .for_each(|draft| draft.describe(&mut rows));
-        let mut observers = self.observers;
+        let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+        // Before the others, which may ask it.
         if let Some(recorder) = &self.recorder {
             observers.push(Box::new(recorder.clone()));
         }
+        observers.append(&mut self.observers);
         observers.extend(self.stopwatches.map(|times| times(&rows)));
         let ends = Arc::new(Ends {
             dead_letters: DeadLetters::new(self.dead_letter_capacity),

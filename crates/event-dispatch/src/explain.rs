@@ -253,6 +253,10 @@ impl Explained {
         let steps = record.steps.iter();
         for noted in steps.filter(|noted| *noted.listener == **listener) {
             explained.add(noted, noted.at.duration_since(record.begun));
+            // A listener that blocks its thread may go on after it was abandoned.
+            if matches!(explained.standing, Standing::Ended { .. }) {
+                break;
+            }
         }
         Some(explained)
     }
