@@ -115,7 +115,7 @@ pub async fn serve(settings: Settings, metrics: PrometheusHandle) -> anyhow::Res
         None => slots,
     };
     let slots = slots.build();
-    let bus = listeners::bus(&slots, &salon, &diary, &feed, &settings)?;
+    let bus = listeners::listeners(&slots, &salon, &diary, &feed, &settings)?.build()?;
     let (watch, under_way) = (Watch::new(feed.clone()), UnderWay::default());
     let desk = Desk::new(
         Arc::clone(&salon),
