@@ -3,7 +3,7 @@
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use vacancy::dispatch::{BoxError, Bus, inline_fn, listen_fn};
+use vacancy::dispatch::{BoxError, Bus, FlightRecorder, inline_fn, listen_fn};
 use vacancy::slots::{Appointment, AppointmentBooked};
 use vacancy_console::Console;
 
@@ -25,6 +25,7 @@ async fn serve(console: Console, socket: UnixListener) -> io::Result<()> {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let bus = Bus::builder()
+        .flight_recorder(FlightRecorder::default())
         .inline(inline_fn("statistics", |_: &AppointmentBooked| ()))
         .listen::<AppointmentBooked, _>(listen_fn("confirmation", |_| async {
             Err("the mail server does not answer".into())
@@ -41,7 +42,7 @@ async fn main() -> Result<(), BoxError> {
     bus.dispatch(booked).settled().await;
 
     // Elsewhere: echo failed | socat - UNIX-CONNECT:$path
-    for line in ["list", "failed --listener confirmation", "graph"] {
+    for line in ["list", "failed", "explain 1", "replay 1"] {
         let mut stream = UnixStream::connect(&path).await?;
         stream.write_all(line.as_bytes()).await?;
         stream.shutdown().await?; // no more lines

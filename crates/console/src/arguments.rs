@@ -48,6 +48,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         filter: Filter,
     },
+    /// Why each listener of an event ran or did not, if the bus has a flight recorder
+    Explain {
+        /// The event, by its id or by its number on the bus
+        id: EventRef,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Compares the bus with a file, or writes the file
     Lock {
         /// Say what changed, and fail if something did (the default)

