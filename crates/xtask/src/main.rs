@@ -17,6 +17,7 @@ mod msrv;
 mod planted;
 mod protocol;
 mod simulate;
+mod soak;
 mod system_packages;
 mod test_run;
 mod workspace;
@@ -53,6 +54,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Load the dispatcher for minutes, with `--chaos` beside listeners at fault: `--minutes 60`
+    Soak {
+        /// Shut buses down under load, so many times, instead
+        #[arg(long, conflicts_with = "arguments")]
+        shutdowns: Option<u64>,
+        /// Passed on to the program that loads, which explains them with `-- --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run every fuzz target, with a nightly toolchain: `--runs 10000000`
     Fuzz {
         /// How often each
@@ -72,6 +82,11 @@ impl Task {
             Self::Test { arguments } => test_run::run(&workspace, &arguments).map(Some),
             Self::Freshness { arguments } => freshness::run(&workspace, &arguments).map(|()| None),
             Self::Simulate { arguments } => simulate::run(&workspace, &arguments).map(|()| None),
+            Self::Soak {
+                shutdowns: Some(times),
+                ..
+            } => soak::shut_down(&workspace, times).map(|()| None),
+            Self::Soak { arguments, .. } => soak::load(&workspace, &arguments).map(|()| None),
             Self::Fuzz { runs } => fuzz::run(&workspace, runs).map(|()| None),
             Self::Step(step) => step.run(&workspace).map(|()| None),
         }
