@@ -70,6 +70,9 @@ impl Webhooks {
     ///
     /// Of two copies that are received at the same time, one has the events.
     ///
+    /// What is received in an order should be applied in it: whoever waits for something in between, such as
+    /// his own diary, does so for one webhook of a booking at a time, or a cancellation overtakes what it cancels.
+    ///
     /// # Errors
     ///
     /// [`Refusal`] when it is not signed, not readable, or not a webhook. Nothing is noted of it then, and there
