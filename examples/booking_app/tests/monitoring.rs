@@ -63,7 +63,9 @@ async fn reported() -> BTreeSet<Series> {
         left.retain(|listener| told["listener"] != *listener);
     }
     let response = salon.request(Method::GET, "/metrics").send();
-    let text = soon(soon(response).await.unwrap().text()).await.unwrap();
+    let text = soon(soon(response).await.expect("it answers").text())
+        .await
+        .expect("a text");
     drop(events);
     salon.close().await;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -133,16 +135,24 @@ async fn every_alert_is_tested_both_ways_and_over_series_that_are_reported() {
 
 /// The expressions of the panels, and of the lists that one chooses from.
 fn expressions(dashboard: &Value) -> Vec<String> {
-    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let panels = dashboard["panels"]
+        .as_array()
+        .expect("there are panels")
+        .iter();
     let targets = panels.filter_map(|panel| panel["targets"].as_array());
     let panels = targets
         .flatten()
-        .map(|target| target["expr"].as_str().unwrap());
-    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+        .map(|target| target["expr"].as_str().expect("a query"));
+    let variables = dashboard["templating"]["list"]
+        .as_array()
+        .expect("there are variables")
+        .iter();
     let variables = variables.filter_map(|variable| variable["definition"].as_str());
     let variables = variables.map(|variable| {
-        let inner = variable.strip_prefix("label_values(").unwrap();
-        inner.rsplit_once(", ").unwrap().0
+        let inner = variable
+            .strip_prefix("label_values(")
+            .expect("a list of values");
+        inner.rsplit_once(", ").expect("a metric and a label").0
     });
     panels
         .chain(variables)
@@ -198,7 +208,7 @@ async fn every_expression_of_the_dashboard_has_an_answer() {
 #[test]
 fn no_two_panels_of_the_dashboard_overlap() {
     let dashboard: Value = serde_json::from_str(&read("dashboard.json")).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
+    let panels = dashboard["panels"].as_array().expect("there are panels");
     let ids: BTreeSet<_> = panels
         .iter()
         .map(|panel| panel["id"].as_u64().unwrap())
