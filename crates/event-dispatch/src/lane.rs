@@ -73,6 +73,14 @@ struct Progress {
     abandoned: AtomicBool,
 }
 
+impl Progress {
+    /// For the next run, or none.
+    fn rewind(&self) {
+        self.begun.store(0, Ordering::Relaxed);
+        self.ended.store(0, Ordering::Relaxed);
+    }
+}
+
 impl<E: Event> Lane<E> {
     pub(crate) fn new(
         listener: Cow<'static, str>,
@@ -211,8 +219,7 @@ impl<E: Event> Lane<E> {
         if let NextRun::Nothing = next {
             runs.sleep(context.waker());
         }
-        self.progress.begun.store(0, Ordering::Relaxed);
-        self.progress.ended.store(0, Ordering::Relaxed);
+        self.progress.rewind();
         drop(store);
         if let Some(ended) = ended {
             let_go(ended.events);
@@ -458,7 +465,10 @@ impl<E: Event> Lane<E> {
     pub(crate) fn worker_ended(&self, worker: usize) {
         let (mut run, mut events) = (None, Vec::new());
         match &mut *self.lock() {
-            Store::Runs(store) => run = store.leave(),
+            Store::Runs(store) => {
+                run = store.leave();
+                self.progress.rewind();
+            }
             Store::Queue(store) => events = store.leave(worker),
         }
         self.abandon_runs(run);
