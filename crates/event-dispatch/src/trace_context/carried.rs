@@ -72,14 +72,14 @@ impl TraceContext {
         if self.span.is_some() {
             self
         } else {
-            other.clone()
+            other.onward()
         }
     }
 
     /// This one if it is of the same trace as `other`; else `other`.
     pub(crate) fn within(self, other: &Self) -> Self {
         match (&self.span, &other.span) {
-            (Some(one), Some(two)) if one.trace_id() != two.trace_id() => other.clone(),
+            (Some(one), Some(two)) if one.trace_id() != two.trace_id() => other.onward(),
             _ => self.or(other),
         }
     }
@@ -146,5 +146,33 @@ impl Delivery {
     /// What goes with [`traceparent`](Self::traceparent) as the header `tracestate`, if there is any.
     pub fn tracestate(&self) -> Option<String> {
         self.trace_here().tracestate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::{SpanId, TraceId, trace::TraceState};
+
+    use super::*;
+
+    #[test]
+    fn what_a_replay_leads_to_is_linked_to_nothing() {
+        let original = TraceContext::new(&SpanContext::new(
+            TraceId::from(7),
+            SpanId::from(8),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::default(),
+        ));
+        let replay = TraceContext::replaying(&original);
+        assert!(replay.span.is_none());
+        assert_eq!(replay.replays, original.span);
+        for next in [
+            replay.onward(),
+            TraceContext::default().or(&replay),
+            TraceContext::default().within(&replay),
+        ] {
+            assert!(next.replays.is_none());
+        }
     }
 }
