@@ -16,7 +16,7 @@ use dispatch::{Ping, within};
 use opentelemetry::{
     Context, KeyValue, SpanId, TraceId,
     propagation::TextMapPropagator,
-    trace::{SpanContext, TraceContextExt, TraceFlags, TraceState, TracerProvider},
+    trace::{SpanContext, Status, TraceContextExt, TraceFlags, TraceState, TracerProvider},
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
@@ -27,7 +27,7 @@ use tracing::{Instrument, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::filter_fn, layer::SubscriberExt};
 use vacancy::dispatch::{
-    Batch, BatchListener, Batching, BoxError, Bus, Delivery, Event, Policy, Retry, inline_fn,
+    Batch, BatchListener, Batching, BoxError, Bus, Delivery, Event, Policy, Retry, Skip, inline_fn,
     listen_fn,
 };
 
@@ -251,6 +251,42 @@ async fn a_trace_that_came_in_over_http_goes_on_and_out_again() {
 fn links(span: &SpanData) -> Vec<SpanContext> {
     let links = span.links.iter();
     links.map(|link| link.span_context.clone()).collect()
+}
+
+/// What went wrong may hold what nobody but the log should have.
+#[tokio::test(start_paused = true)]
+async fn the_span_of_a_call_that_went_wrong_says_how_and_not_why() {
+    let traces = Traces::exported();
+    let retry = Retry::new(NonZeroU32::MIN.saturating_add(1));
+    let bus = Bus::builder()
+        .listen_with(
+            listen_fn::<Ping, _, _>("mail", |ping| async move {
+                match ping.0 {
+                    1 => second_time_lucky().await,
+                    2 => Err(Skip.into()),
+                    3 => std::panic::resume_unwind(Box::new("without a message on the terminal")),
+                    _ => std::future::pending().await,
+                }
+            }),
+            Policy::new().retry(retry).time_out(Duration::from_secs(9)),
+        )
+        .build()
+        .expect("fits together");
+    for number in 1..=4 {
+        within(bus.dispatch(Ping(number)).settled()).await;
+    }
+    let spans = traces.spans();
+    let statuses: Vec<_> = spans.iter().map(|span| span.status.clone()).collect();
+    assert_eq!(
+        statuses,
+        [
+            Status::error("failed"),
+            Status::Unset,
+            Status::Unset,
+            Status::error("panicked"),
+            Status::error("timed out"),
+        ]
+    );
 }
 
 /// The operator's request is what caused it now; the first delivery is what it is about.

@@ -59,7 +59,8 @@
 //! - `otel`: an event carries the trace that it was dispatched in. The `handle` span of each of its
 //!   listeners, in each attempt, is a child of the span that dispatched it, so a trace goes on across lanes,
 //!   retries and what listeners dispatch. The span of a batch is a child for its first event and linked to
-//!   the others; that of a replay is linked to the first delivery's. A trace that came in over HTTP goes on
+//!   the others; that of a replay is linked to the first delivery's. A call that fails, panics or takes too
+//!   long has a span with the status of an error. A trace that came in over HTTP goes on
 //!   too: enter a span with that parent, or attach its context, then dispatch. For calls that go out, see
 //!   `Delivery::traceparent`. Spans are exported by the application's `tracing-opentelemetry` layer.
 

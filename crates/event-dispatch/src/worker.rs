@@ -23,6 +23,7 @@ use crate::{
     queue::Hands,
     runs::let_go,
     time_out::{Over, TimeOut},
+    trace_context::TraceContext,
 };
 
 /// Handles the lane's events until it is closed and empty.
@@ -247,7 +248,21 @@ async fn call<E: Event, H: Handler<E>>(
     if future.is_some() {
         let _ = within(current, || span.in_scope(|| future.set(None)));
     }
+    if let Some(how) = answer.failure() {
+        TraceContext::failed(&span, how);
+    }
     answer
+}
+
+impl Answer {
+    fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Done | Self::Skipped => None,
+            Self::Failed(_) | Self::Permanent(_) => Some("failed"),
+            Self::Panicked(_) => Some("panicked"),
+            Self::Over(_) => Some("timed out"),
+        }
+    }
 }
 
 fn answer<E>(result: Result<(), BoxError>, policy: &Policy<E>) -> Answer {

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 
 use opentelemetry::{
     Context,
-    trace::{SpanContext, TraceContextExt, TraceFlags},
+    trace::{SpanContext, Status, TraceContextExt, TraceFlags},
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -101,6 +101,11 @@ impl TraceContext {
         if let Some(other) = &self.span {
             link(span, other);
         }
+    }
+
+    /// Marks a span as that of a call that did not succeed; what went wrong is for the log.
+    pub(crate) fn failed(span: &Span, how: &'static str) {
+        let _ = guarded(|| span.set_status(Status::error(how)));
     }
 
     fn traceparent(&self) -> Option<String> {
