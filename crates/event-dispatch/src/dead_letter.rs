@@ -199,21 +199,27 @@ impl DeadLetters {
         self.lock().letters.iter().cloned().collect()
     }
 
-    /// Lets go of a letter, and says whether it was kept; of several that ask, one is told so.
-    pub(crate) fn remove(&self, letter: &DeadLetter) -> bool {
+    /// Gives a letter away, if it is kept; of several that ask, one gets it.
+    pub(crate) fn remove(&self, letter: &DeadLetter) -> Option<Arc<DeadLetter>> {
         let mut ring = self.lock();
         let place = ring
             .letters
             .binary_search_by_key(&letter.number, |letter| letter.number);
-        let Ok(place) = place else { return false };
+        let place = place.ok()?;
         // A letter of another bus may have the number.
         if !std::ptr::eq(&*ring.letters[place], letter) {
-            return false;
+            return None;
         }
-        let removed = ring.letters.remove(place);
-        drop(ring);
-        let _ = guarded(|| drop(removed));
-        true
+        ring.letters.remove(place)
+    }
+
+    /// Takes back a letter that was given away.
+    pub(crate) fn restore(&self, letter: Arc<DeadLetter>) {
+        let mut ring = self.lock();
+        let place = ring
+            .letters
+            .partition_point(|other| other.number < letter.number);
+        ring.letters.insert(place, letter);
     }
 
     pub(crate) fn evicted(&self) -> u64 {

@@ -63,6 +63,15 @@ enum Store<E> {
     Queue(Queue<E>),
 }
 
+impl<E> Store<E> {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Runs(runs) => runs.is_closed(),
+            Self::Queue(queue) => queue.is_closed(),
+        }
+    }
+}
+
 /// How far the worker is in its run, and whether it may go on; for lanes of runs.
 #[derive(Default)]
 struct Progress {
@@ -135,6 +144,11 @@ impl<E: Event> Lane<E> {
 
     /// Queues what the router has; events that do not fit, or are displaced, are settled.
     pub(crate) fn take(&self, events: &Events<E>) {
+        self.take_unless(events, |_| false);
+    }
+
+    /// Queues events, unless something says otherwise while the lane is locked.
+    fn take_unless(&self, events: &Events<E>, refuse: impl FnOnce(&Store<E>) -> bool) -> bool {
         // Without key functions nothing of the application runs, and no buffer is needed.
         let keyed = self.policy.order_key.is_some() || self.policy.coalesce_key.is_some();
         let keys: Vec<Option<Keys>> = if keyed {
@@ -145,6 +159,10 @@ impl<E: Event> Lane<E> {
 
         let mut displaced: Vec<(Arc<Envelope<E>>, Outcome)> = Vec::new();
         let mut store = self.lock();
+        // What a key function has settled already has been accepted.
+        if keys.iter().all(Option::is_some) && refuse(&store) {
+            return false;
+        }
         let wakers = match &mut *store {
             Store::Runs(runs) => {
                 let begun = self.progress.begun.load(Ordering::Relaxed);
@@ -171,6 +189,7 @@ impl<E: Event> Lane<E> {
             let _ = guarded(|| drop(envelope));
         }
         wakers.wake();
+        true
     }
 
     /// Queues one event.
@@ -181,10 +200,19 @@ impl<E: Event> Lane<E> {
     }
 
     /// Queues an event that goes to this listener only.
-    pub(crate) fn replay(&self, envelope: &Arc<Envelope<E>>) {
-        self.counters.replayed.fetch_add(1, Ordering::Relaxed);
+    ///
+    /// False if the lane takes no more: under its lock, so that a shutdown names what was taken.
+    pub(crate) fn replay(&self, envelope: &Arc<Envelope<E>>) -> bool {
         self.tell(envelope, Stage::Dispatched);
-        self.take_one(envelope);
+        self.counters.replayed.fetch_add(1, Ordering::Relaxed);
+        let events = Arc::new(vec![Arc::clone(envelope)]);
+        let taken = self.take_unless(&events, Store::is_closed);
+        let_go(events);
+        if !taken {
+            self.counters.replayed.fetch_sub(1, Ordering::Relaxed);
+            self.tell(envelope, Stage::Refused);
+        }
+        taken
     }
 
     /// The keys of an event, or nothing and a dead letter if a key function panicked.

@@ -173,6 +173,10 @@ impl<E> Queue<E> {
         }
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Whether nothing more can come for a batch that waits for more.
     pub(crate) fn is_over(&self) -> bool {
         self.closed || self.paused

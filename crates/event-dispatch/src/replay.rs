@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use crate::{Bus, DeadLetter, Receipt};
+use crate::{Bus, DeadLetter, Receipt, guard::guarded};
 
 impl Bus {
     /// Gives the event of a dead letter to the listener that did not handle it, and to no other.
@@ -23,10 +23,17 @@ impl Bus {
         }
         let event = letter.parcel().event().type_id();
         let route = core.routes.get(&event).ok_or(ReplayError::Gone)?;
-        if !core.ends.dead_letters.remove(letter) {
-            return Err(ReplayError::Gone);
+        let letters = &core.ends.dead_letters;
+        let letter = letters.remove(letter).ok_or(ReplayError::Gone)?;
+        let replayed = route.replay(core, &letter);
+        match replayed {
+            Ok(_) => {
+                // Perhaps the last hold on the event, whose drop may panic.
+                let _ = guarded(|| drop(letter));
+            }
+            Err(_) => letters.restore(letter),
         }
-        route.replay(core, letter).ok_or(ReplayError::Gone)
+        replayed
     }
 
     /// Replays all dead letters that `which` says, the oldest first. Those that cannot be replayed,

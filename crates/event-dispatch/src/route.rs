@@ -25,7 +25,8 @@ use std::{
 use tokio::task::coop::consume_budget;
 
 use crate::{
-    DeadLetter, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt, Stage,
+    DeadLetter, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt, ReplayError,
+    Stage,
     bus::Core,
     delivery::{Current, Origin, within},
     draft::InlineDraft,
@@ -387,8 +388,8 @@ pub(crate) trait AnyRoute: Any + Send + Sync {
     /// Pauses or resumes the lane of that name, and returns how many there are.
     fn pause(&self, listener: &str, paused: bool) -> usize;
     fn lane_states(&self) -> Vec<LaneState>;
-    /// Gives the event of a dead letter to its listener once more; none if there is no such listener.
-    fn replay(&self, core: &Arc<Core>, letter: &DeadLetter) -> Option<Receipt>;
+    /// Gives the event of a dead letter to its listener once more.
+    fn replay(&self, core: &Arc<Core>, letter: &DeadLetter) -> Result<Receipt, ReplayError>;
     /// Adds an entry for every listener, and returns how many dispatches were refused.
     fn count(&self, entries: &mut Vec<Entry>) -> u64;
 }
@@ -451,13 +452,14 @@ impl<E: Event> AnyRoute for Route<E> {
         self.lanes.iter().map(|lane| lane.state()).collect()
     }
 
-    fn replay(&self, core: &Arc<Core>, letter: &DeadLetter) -> Option<Receipt> {
+    fn replay(&self, core: &Arc<Core>, letter: &DeadLetter) -> Result<Receipt, ReplayError> {
         let parcel: Arc<dyn Any + Send + Sync> = Arc::clone(letter.parcel()) as _;
-        let original: Arc<Envelope<E>> = parcel.downcast().ok()?;
+        let original: Arc<Envelope<E>> = parcel.downcast().map_err(|_| ReplayError::Gone)?;
         let slot = self
             .names
             .iter()
-            .position(|name| name == letter.listener())?;
+            .position(|name| name == letter.listener())
+            .ok_or(ReplayError::Gone)?;
         let inline = slot < self.inline.len();
         let died = original.header();
         let header = Header {
@@ -479,10 +481,13 @@ impl<E: Event> AnyRoute for Route<E> {
             let current = Current::inline(Arc::clone(core), &envelope);
             self.run_one_inline(&mut Some(current), &envelope, slot);
         } else {
-            self.lanes[slot - self.inline.len()].replay(&envelope);
+            let lane = &self.lanes[slot - self.inline.len()];
+            if !lane.replay(&envelope) {
+                return Err(ReplayError::Closed);
+            }
         }
         core.kept.keep(&envelope);
-        Some(Receipt::accepted(
+        Ok(Receipt::accepted(
             envelope,
             Arc::from([self.names[slot].clone()]),
         ))

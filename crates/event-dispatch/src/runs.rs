@@ -102,6 +102,10 @@ impl<E> Runs<E> {
         (next, ended)
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.paused
     }
