@@ -478,6 +478,46 @@ async fn each_assertion_fails_with_its_own_message() {
     );
 }
 
+/// Otherwise each failure would be shown at a line of the kit.
+#[tokio::test(start_paused = true)]
+async fn an_assertion_that_fails_points_at_the_test() {
+    let ran = one_ping(Fake::fails()).await;
+    let (tell, told) = std::sync::mpsc::channel();
+    let thread = std::thread::current().id();
+    let before = Arc::new(std::panic::take_hook());
+    let others = Arc::clone(&before);
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() != thread {
+            return others(panic);
+        }
+        let place = panic.location().expect("a panic has a place");
+        let _ = tell.send((place.file().to_owned(), place.line()));
+    }));
+    let first = line!() + 2;
+    let assertions: [&dyn Fn(); 12] = [
+        &|| drop(ran.ran("mial")),
+        &|| drop(ran.ran("mail").once()),
+        &|| drop(ran.ran("mail").times(3)),
+        &|| drop(ran.ran("mail").never()),
+        &|| drop(ran.ran("mail").attempts(2)),
+        &|| drop(ran.ran("sync").done()),
+        &|| drop(ran.ran("mail").dead(Reason::Failed)),
+        &|| drop(ran.ran("mail").ended(Outcome::Skipped)),
+        &|| drop(ran.ran("sync").before("fence")),
+        &|| drop(ran.ran("fence").for_event::<Pong>()),
+        &|| ran.not_run("mail"),
+        &|| drop(TestBus::of(listeners()).fake("mial", Fake::done())),
+    ];
+    for (line, assertion) in (first..).zip(assertions) {
+        message(assertion);
+        assert_eq!(told.try_recv(), Ok((file!().to_owned(), line)));
+    }
+    let others = one_ping(Fake::done()).await;
+    message(|| others.nothing_else());
+    assert_eq!(told.try_recv(), Ok((file!().to_owned(), line!() - 1)));
+    std::panic::set_hook(Box::new(move |panic| before(panic)));
+}
+
 /// A statement about what never ran would be true of anything.
 #[tokio::test(start_paused = true)]
 async fn what_had_no_event_satisfies_no_statement_but_that() {
