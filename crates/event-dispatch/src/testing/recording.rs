@@ -72,10 +72,6 @@ impl Run {
     }
 
     fn take_step(&mut self, stage: &Stage<'_>, now: u64) {
-        // A listener that blocks its thread may go on after it was abandoned.
-        if self.ended.is_some() {
-            return;
-        }
         match *stage {
             Stage::Dispatched | Stage::Refused => {}
             Stage::Started { attempt } => {
