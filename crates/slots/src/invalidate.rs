@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use metrics::{counter, histogram};
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use tracing::{info, warn};
 use vacancy_dispatch::{
     BoxError, BusBuilder, Delivery, Event, InlineListener, Listener, Subscriber,
@@ -58,6 +58,7 @@ impl InvalidateSlotsCache {
 
 impl Subscriber for InvalidateSlotsCache {
     fn subscribe_to(self, bus: BusBuilder) -> BusBuilder {
+        describe();
         show_counters::<AppointmentBooked>();
         show_counters::<AppointmentRescheduled>();
         show_counters::<AppointmentCancelled>();
@@ -69,6 +70,25 @@ impl Subscriber for InvalidateSlotsCache {
             .listen::<AppointmentRescheduled, _>(self.clone())
             .listen::<AppointmentCancelled, _>(self)
     }
+}
+
+fn describe() {
+    let counters = [
+        (
+            ATTEMPTS,
+            "Booking events whose answers were taken out of service",
+        ),
+        (
+            MISSING_EVENT_TYPE,
+            "Booking events that named no event type",
+        ),
+        (FAILED, "Invalidations that were not confirmed in time"),
+    ];
+    for (name, meaning) in counters {
+        describe_counter!(name, Unit::Count, meaning);
+    }
+    let meaning = "From the acceptance of a booking event to its confirmed invalidation";
+    describe_histogram!(DURATION, Unit::Seconds, meaning);
 }
 
 /// Shows the counters at 0: a rate does not see the failure with which a series begins.
@@ -146,6 +166,7 @@ const INVALIDATE: &str = "slots.invalidate";
 
 const ATTEMPTS: &str = "cache_invalidation_attempts_total";
 const MISSING_EVENT_TYPE: &str = "cache_invalidation_missing_event_type_total";
+const DURATION: &str = "cache_invalidation_duration_seconds";
 pub(crate) const FAILED: &str = "cache_invalidation_failed_total";
 
 impl InvalidateSlotsCache {
@@ -196,8 +217,7 @@ impl InvalidateSlotsCache {
             "Cache invalidation complete"
         );
         if let Some(taken) = elapsed() {
-            histogram!("cache_invalidation_duration_seconds", "event" => E::NAME)
-                .record(taken.as_secs_f64());
+            histogram!(DURATION, "event" => E::NAME).record(taken.as_secs_f64());
         }
         Ok(())
     }
