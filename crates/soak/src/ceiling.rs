@@ -1,7 +1,12 @@
 //! The highest rate at which the siblings' lanes neither grow nor overflow.
 
-use std::time::Duration;
+use std::{
+    env,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
+use anyhow::ensure;
 use fastrand::Rng;
 use tokio::time::{Instant, sleep};
 
@@ -19,7 +24,27 @@ const TRIAL: Duration = Duration::from_secs(1);
 /// How often the interval between the highest that held and the lowest that did not is halved.
 const HALVINGS: u32 = 3;
 
-/// Looks for the highest steady rate, and prints each that it tries.
+/// What this program is started with to look for the rate.
+pub(crate) const SEARCH: &str = "--search";
+
+/// Has a process of its own look for the highest steady rate: what the search leaves in the memory
+/// would hide what grows after it.
+pub(crate) fn find_elsewhere(chaos: bool, seed: u64) -> anyhow::Result<u64> {
+    let mut search = Command::new(env::current_exe()?);
+    search.args([SEARCH, "--seed", &seed.to_string()]);
+    if chaos {
+        search.arg("--chaos");
+    }
+    let found = search.stderr(Stdio::inherit()).output()?;
+    ensure!(
+        found.status.success(),
+        "the search ended with {}",
+        found.status
+    );
+    Ok(String::from_utf8(found.stdout)?.trim().parse()?)
+}
+
+/// Looks for the highest steady rate, and tells of each that it tries.
 pub(crate) async fn find(beside: Beside, dice: &mut Rng) -> anyhow::Result<u64> {
     let mut holds = LOWEST;
     while trial(beside, holds * 2, dice).await? {
@@ -57,7 +82,7 @@ async fn trial(beside: Beside, per_second: u64, dice: &mut Rng) -> anyhow::Resul
     } else {
         "holds"
     };
-    println!(
+    eprintln!(
         "  {per_second:>9} a second: {verdict} ({achieved:.0} dispatched, at most {} waiting)",
         waiting.unwrap_or_default()
     );

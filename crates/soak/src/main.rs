@@ -45,34 +45,52 @@ struct Arguments {
     /// Events a second, in place of a part of the highest steady rate
     #[arg(long)]
     rate: Option<u64>,
-    /// How much the resident memory may grow after the warm-up, in KiB a minute
+    /// How much the resident memory may grow in KiB a minute, after a quarter of the time to warm up;
+    /// judged if two minutes are left
     #[arg(long, default_value_t = 1024.0)]
     growth: f64,
     /// What all dice begin with; the interleaving is still the machine's
     #[arg(long)]
     seed: Option<u64>,
+    /// Print the highest steady rate and do nothing else: what this program starts itself for
+    #[arg(long, hide = true)]
+    search: bool,
 }
 
 impl Arguments {
     async fn run(&self) -> anyhow::Result<bool> {
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
-        println!("seed {seed}");
         let mut dice = Rng::with_seed(seed);
+        if self.search {
+            println!("{}", ceiling::find(self.beside(), &mut dice).await?);
+            return Ok(true);
+        }
+        println!("seed {seed}");
+        let per_second = self.rate(seed)?;
         let lasts = Duration::try_from_secs_f64(self.minutes * 60.0)?;
         if self.chaos {
-            self.chaos(lasts, &mut dice).await
+            self.chaos(per_second, lasts, &mut dice).await
         } else {
-            let beside = Beside::Policies;
-            let per_second = self.rate(beside, &mut dice).await?;
-            let steady = self.phase(beside, per_second, lasts);
+            let steady = self.phase(self.beside(), per_second, lasts);
             Ok(steady.run(&mut dice).await?.good)
         }
     }
 
-    async fn chaos(&self, lasts: Duration, dice: &mut Rng) -> anyhow::Result<bool> {
+    /// Who listens beside the siblings, in the end.
+    fn beside(&self) -> Beside {
+        match self.chaos {
+            true => Beside::Faults(Faults::Real),
+            false => Beside::Policies,
+        }
+    }
+
+    async fn chaos(
+        &self,
+        per_second: u64,
+        lasts: Duration,
+        dice: &mut Rng,
+    ) -> anyhow::Result<bool> {
         let [inert, real] = [Faults::Inert, Faults::Real].map(Beside::Faults);
-        // The faults cost time too, so the rate is what the siblings bear beside them.
-        let per_second = self.rate(real, dice).await?;
         let quiet_lasts = lasts / 6;
         println!("quiet: the siblings beside stand-ins");
         let quiet = self.phase(inert, per_second, quiet_lasts);
@@ -84,13 +102,14 @@ impl Arguments {
         Ok(quiet.good && chaos.good)
     }
 
-    /// The rate to offer, in events a second.
-    async fn rate(&self, beside: Beside, dice: &mut Rng) -> anyhow::Result<u64> {
+    /// The rate to offer, in events a second. With chaos, it is what the siblings bear beside the
+    /// faults, which cost time too.
+    fn rate(&self, seed: u64) -> anyhow::Result<u64> {
         if let Some(rate) = self.rate {
             return Ok(rate);
         }
         println!("the highest steady rate:");
-        let highest = ceiling::find(beside, dice).await?;
+        let highest = ceiling::find_elsewhere(self.chaos, seed)?;
         let rate = (highest as f64 * self.load) as u64;
         println!(
             "  {highest} a second; offered from here: {rate}, {} of it",
@@ -127,6 +146,9 @@ fn main() -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let good = runtime.block_on(arguments.run())?;
+    if arguments.search {
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("{}", if good { "passed" } else { "FAILED" });
     Ok(if good {
         ExitCode::SUCCESS

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use fastrand::Rng;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use vacancy_dispatch::Ledger;
@@ -15,6 +15,10 @@ use crate::{
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// A shorter time says nothing about the memory: the first burst that is larger than those before
+/// raises it, and the allocator keeps it.
+const TELLING: Duration = Duration::from_secs(120);
 
 /// Some minutes of one load.
 pub(crate) struct Phase {
@@ -38,7 +42,6 @@ impl Phase {
     /// Runs it, and prints what it finds.
     pub(crate) async fn run(self, dice: &mut Rng) -> anyhow::Result<Findings> {
         let run = Run::begin(self.beside, self.per_second, dice)?;
-        println!("{}", run.topology());
         let begun = Instant::now();
         let mut memory = Memory::default();
         let mut latencies: Vec<(&'static str, Latency)> = Vec::new();
@@ -96,16 +99,20 @@ impl Phase {
     /// Prints how the memory grew, and says whether that is allowed.
     fn judge(&self, memory: &Memory) -> bool {
         let warm_up = self.lasts / 4;
-        let allowed = self.growth;
         let Some(slope) = memory.slope(warm_up) else {
-            println!("  memory: too short a time to say whether it grows");
-            return true;
+            println!("  memory: no readings after the warm-up");
+            return false;
         };
-        let grows = slope > allowed;
+        let (allowed, judged) = (self.growth, self.lasts - warm_up >= TELLING);
+        let grows = judged && slope > allowed;
+        let verdict = match (judged, grows) {
+            (false, _) => "not judged, as that takes two minutes",
+            (true, false) => "steady",
+            (true, true) => "GROWS",
+        };
         println!(
-            "  memory: {slope:+.1} KiB a minute after {:.0} s of warm-up, {allowed} allowed: {}",
+            "  memory: {slope:+.1} KiB a minute after {:.0} s of warm-up, {allowed} allowed: {verdict}",
             warm_up.as_secs_f64(),
-            if grows { "GROWS" } else { "steady" }
         );
         !grows
     }
@@ -134,6 +141,9 @@ fn table(ledger: &Ledger) -> Table {
         ];
         row.extend(counts(entry).map(|(_, count)| count.to_string()));
         table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }

@@ -89,10 +89,6 @@ impl Run {
         self.traffic.bus.ledger()
     }
 
-    pub(crate) fn topology(&self) -> String {
-        self.traffic.bus.topology().to_string()
-    }
-
     /// The counts of one listener of [`Booked`](crate::events::Booked).
     pub(crate) fn seen(&self, listener: &str) -> Option<&Seen> {
         let mut seen = self.seen.iter();

@@ -36,7 +36,7 @@ enum Fault {
 const ALL: [(&str, Fault, u64); 7] = [
     ("panics", Fault::Panic, 100),
     ("hangs", Fault::Hang, 2_000),
-    ("overflows", Fault::Nap, 20_000),
+    ("overflows", Fault::Nap, 2_000),
     ("fails", Fault::Fail, 200),
     ("blocks", Fault::Block, 200_000),
     ("panics in drop", Fault::PanicInDrop, 200),
@@ -72,6 +72,7 @@ pub(super) fn add(mut cast: Cast, faults: Faults) -> Cast {
             .time_out(Duration::from_millis(10));
         let policy = match fault {
             Fault::Fail => policy.retry(retry),
+            Fault::Nap => policy.capacity(some(16)).concurrency(some(1)),
             _ => policy,
         };
         cast = cast.with(|bus| bus.listen_with(listener, policy));
