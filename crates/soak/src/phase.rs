@@ -52,11 +52,13 @@ impl Phase {
         let mut rests = Duration::ZERO;
         while rests < self.lasts {
             let next = (rests + MINUTE).min(self.lasts);
-            let mut kib = 0.0;
-            while begun.elapsed() < next {
+            let kib = loop {
                 second.tick().await;
-                kib = memory.read(begun.elapsed())?;
-            }
+                let kib = memory.read(begun.elapsed())?;
+                if begun.elapsed() >= next {
+                    break kib;
+                }
+            };
             rests = next;
             let (differences, took) = run.rest().await;
             let mut quiet = String::new();
@@ -78,7 +80,10 @@ impl Phase {
                 exactness(&differences),
                 kib / 1024.0,
             );
-            good &= differences.is_empty();
+            if !differences.is_empty() {
+                good = false;
+                break;
+            }
         }
         let ending = run.end().await?;
         println!("{}", table(&ending.ledger));
