@@ -46,7 +46,7 @@ struct Arguments {
     #[arg(long)]
     rate: Option<u64>,
     /// How much the resident memory may grow in KiB a minute, after a quarter of the time to warm up;
-    /// judged if two minutes are left
+    /// judged if five minutes are left
     #[arg(long, default_value_t = 1024.0)]
     growth: f64,
     /// What all dice begin with; the interleaving is still the machine's

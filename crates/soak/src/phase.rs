@@ -18,7 +18,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// A shorter time says nothing about the memory: the first burst that is larger than those before
 /// raises it, and the allocator keeps it.
-const TELLING: Duration = Duration::from_secs(120);
+const TELLING: Duration = Duration::from_secs(300);
 
 /// Some minutes of one load.
 pub(crate) struct Phase {
@@ -111,7 +111,7 @@ impl Phase {
         let (allowed, judged) = (self.growth, self.lasts - warm_up >= TELLING);
         let grows = judged && slope > allowed;
         let verdict = match (judged, grows) {
-            (false, _) => "not judged, as that takes two minutes",
+            (false, _) => "not judged, as that takes five minutes",
             (true, false) => "steady",
             (true, true) => "GROWS",
         };
