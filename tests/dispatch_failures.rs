@@ -21,8 +21,11 @@ use vacancy::dispatch::{
 #[derive(Clone, Default)]
 struct Mail {
     repaired: Arc<AtomicBool>,
-    sent: Arc<Mutex<Vec<(u64, Option<EventId>)>>>,
+    sent: Arc<Mutex<Vec<Sent>>>,
 }
+
+/// The number of the ping, and what it was a replay of.
+type Sent = (u64, Option<EventId>);
 
 impl Listener<Ping> for Mail {
     async fn handle(&self, ping: &Ping) -> Result<(), BoxError> {
@@ -36,13 +39,10 @@ impl Listener<Ping> for Mail {
     }
 }
 
-/// Tells a test what it was told.
-fn failures<E: Event>(
-    name: &'static str,
-) -> (
-    impl Listener<Failed<E>>,
-    tokio::sync::mpsc::UnboundedReceiver<Arc<Envelope<Failed<E>>>>,
-) {
+type Heard<E> = tokio::sync::mpsc::UnboundedReceiver<Arc<Envelope<Failed<E>>>>;
+
+/// A listener to failures, and what it was told.
+fn failures<E: Event>(name: &'static str) -> (impl Listener<Failed<E>>, Heard<E>) {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     let listener = listen_fn::<Failed<E>, _, _>(name, move |failed| {
         let sent = sender.send(failed).map_err(BoxError::from);
