@@ -140,3 +140,40 @@ async fn a_key_that_hangs_holds_up_no_other_key() {
         assert!(within(receipt.settled()).await.all_done());
     }
 }
+
+/// D5: a worker may look for more any number of times; what it has ended keeps no other from its key.
+#[tokio::test]
+async fn a_key_is_free_once_its_event_has_ended() {
+    for looks in 0..4 {
+        let listener = listen_fn::<Ping, _, _>("keyed", |_| async {
+            tokio::task::yield_now().await;
+            Ok(())
+        });
+        let policy = Policy::new()
+            .concurrency(NonZeroUsize::new(2).expect("not zero"))
+            .ordered_by(|ping: &Ping| ping.0);
+        let bus = Bus::builder()
+            .listen_with(listener, policy)
+            .build()
+            .expect("fits together");
+        // One for each worker.
+        let both = [bus.dispatch(Ping(1)), bus.dispatch(Ping(2))];
+        for receipt in &both {
+            assert!(within(receipt.settled()).await.all_done());
+        }
+        for look in 0..=looks {
+            if look < looks {
+                bus.pause("keyed").expect("is a lane");
+            } else {
+                bus.resume("keyed").expect("is a lane");
+            }
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+        }
+        for key in [1, 2, 1, 2] {
+            let receipt = bus.dispatch(Ping(key));
+            assert!(within(receipt.settled()).await.all_done(), "{looks} looks");
+        }
+    }
+}

@@ -297,6 +297,7 @@ impl<E: Event> Lane<E> {
         if let Some(waker) = heir {
             waker.wake();
         }
+        hands.let_go_of_ended();
         match next {
             Next::Events => Poll::Ready(true),
             Next::End => Poll::Ready(false),

@@ -63,11 +63,15 @@ impl<E> Hands<E> {
         self.events.len() >= self.most
     }
 
-    /// Lets go of what the worker has handled, and of what it had before. The lane must not be locked: an event's drop may panic.
+    /// Lets go of what the worker has handled. The lane must not be locked: an event's drop may panic.
     pub(crate) fn let_go(&mut self) {
         while let Some(envelope) = self.events.pop() {
             let _ = guarded(|| drop(envelope));
         }
+    }
+
+    /// Lets go of what the queue has given back, before it is asked again. The lane must not be locked.
+    pub(crate) fn let_go_of_ended(&mut self) {
         while let Some(ended) = self.ended.pop() {
             let _ = guarded(|| drop(ended));
         }

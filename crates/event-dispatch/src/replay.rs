@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use crate::{Bus, DeadLetter, Receipt, guard::guarded};
+use crate::{Bus, DeadLetter, Receipt, bus::Core, guard::guarded};
 
 impl Bus {
     /// Gives the event of a dead letter to the listener that did not handle it, and to no other.
@@ -23,6 +23,9 @@ impl Bus {
         }
         let event = letter.parcel().event().type_id();
         let route = core.routes.get(&event).ok_or(ReplayError::Gone)?;
+        // A shutdown waits for it, as for a task: it may displace what others come after.
+        core.tasks.fetch_add(1, Ordering::AcqRel);
+        let _under_way = UnderWay(core);
         let letters = &core.ends.dead_letters;
         let letter = letters.remove(letter).ok_or(ReplayError::Gone)?;
         let replayed = route.replay(core, &letter);
@@ -44,6 +47,15 @@ impl Bus {
         letters
             .filter_map(|letter| self.replay(letter).ok())
             .collect()
+    }
+}
+
+/// A replay that has begun.
+struct UnderWay<'a>(&'a Core);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.task_ended();
     }
 }
 
