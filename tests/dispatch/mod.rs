@@ -14,7 +14,7 @@ impl Event for Ping {
 
 /// Waits, but fails the test instead of waiting for ever.
 pub(crate) async fn within<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(120), what)
+    tokio::time::timeout(Duration::from_secs(20), what)
         .await
         .expect("waited for too long")
 }
