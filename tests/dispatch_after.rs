@@ -28,6 +28,21 @@ impl Diary {
         })
     }
 
+    /// One that lets all others run before it is done.
+    fn slow(&self, name: &'static str) -> impl Listener<Ping> {
+        let diary = self.0.clone();
+        listen_fn::<Ping, _, _>(name, move |ping: Arc<Envelope<Ping>>| {
+            let diary = Arc::clone(&diary);
+            async move {
+                for _ in 0..16 {
+                    tokio::task::yield_now().await;
+                }
+                diary.lock().expect("not poisoned").push((name, ping.0));
+                Ok(())
+            }
+        })
+    }
+
     fn of(&self, number: u64) -> Vec<&'static str> {
         let diary = self.0.lock().expect("not poisoned");
         let entries = diary.iter().filter(|(_, ping)| *ping == number);
@@ -48,8 +63,8 @@ async fn a_listener_runs_after_all_those_it_comes_after() {
     let bus = Bus::builder()
         .listen_with(diary.listener("last"), after(&["left", "right"]))
         .listen_with(diary.listener("left"), after(&["first"]))
-        .listen_with(diary.listener("right"), after(&["first"]))
-        .listen(diary.listener("first"))
+        .listen_with(diary.slow("right"), after(&["first"]))
+        .listen(diary.slow("first"))
         .build()
         .expect("fits together");
     let receipts: Vec<_> = (0..200).map(|number| bus.dispatch(Ping(number))).collect();
