@@ -143,7 +143,8 @@ async fn trouble(
         }
         sleep(row.calm(settings.lease, &mut dice)).await;
         let started = Moment::now();
-        let what = row.inject(field, settings.lease, &mut dice).await?;
+        let number = injections.len();
+        let what = row.inject(number, field, settings.lease, &mut dice).await?;
         let ended = Moment::now();
         injections.push(Injection {
             what,

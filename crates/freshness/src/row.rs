@@ -70,15 +70,21 @@ impl Row {
         }
     }
 
-    /// Lets it go wrong once, for about `lease`, and repairs it. Returns what was done.
+    /// Lets it go wrong for the `number`th time, for about `lease`, and repairs it. Returns what was done.
     pub(crate) async fn inject(
         self,
+        number: usize,
         field: &mut Field,
         lease: Duration,
         dice: &mut Rng,
     ) -> anyhow::Result<String> {
-        // Shorter than a lease, so that nobody has to notice, and longer, so that everybody has to.
-        let lasting = lease.mul_f64(0.2 + 1.6 * dice.f64());
+        // Longer than a lease and its call, so that everybody has to notice, and shorter, so that
+        // nobody has to. In turn: a short race by chance would see only one of them.
+        let leases = match number % 2 {
+            0 => 1.4 + 0.4 * dice.f64(),
+            _ => 0.2 + 0.8 * dice.f64(),
+        };
+        let lasting = lease.mul_f64(leases);
         let place = dice.usize(..field.places());
         let places = places(field.places(), place, dice);
         Ok(match self {
