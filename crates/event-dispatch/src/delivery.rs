@@ -4,7 +4,8 @@
 //!
 //! 1. A thread's current delivery is set around every poll of a listener's future and around every
 //!    inline listener, and put back before [`within`] returns, also when the code panics.
-//! 2. It is set for every event of a run, so it holds the run, and makes a [`Delivery`] only for who asks.
+//! 2. It is set for every event of a run, so it is boxed, holds the run, and makes a [`Delivery`] only for
+//!    who asks.
 
 use std::{cell::RefCell, fmt, mem, sync::Arc, time::SystemTime};
 
@@ -35,7 +36,7 @@ impl Delivery {
     /// The delivery that the calling code is part of, if a listener is running on this thread.
     pub fn current() -> Option<Self> {
         CURRENT
-            .try_with(|current| current.borrow().as_ref().map(Current::delivery))
+            .try_with(|current| current.borrow().as_deref().map(Current::delivery))
             .ok()
             .flatten()
     }
@@ -143,7 +144,7 @@ impl Origin {
     /// The origin of a dispatch made here and now.
     pub(crate) fn here() -> Self {
         let origin = CURRENT
-            .try_with(|current| current.borrow().as_ref().map(Current::origin))
+            .try_with(|current| current.borrow().as_deref().map(Current::origin))
             .ok()
             .flatten()
             .unwrap_or_default();
@@ -165,23 +166,22 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    pub(crate) fn new(core: Arc<Core>, parcels: Arc<dyn Parcels>) -> Self {
-        Self {
+    pub(crate) fn new(core: Arc<Core>, parcels: Arc<dyn Parcels>) -> Box<Self> {
+        Box::new(Self {
             core,
             parcels,
             index: 0,
             attempt: 1,
             inline: false,
             trace: Default::default(),
-        }
+        })
     }
 
-    pub(crate) fn inline<E: Event>(core: Arc<Core>, envelope: &Arc<Envelope<E>>) -> Self {
-        Self {
-            inline: true,
-            trace: envelope.header().trace.clone(),
-            ..Self::new(core, Arc::clone(envelope) as _)
-        }
+    pub(crate) fn inline<E: Event>(core: Arc<Core>, envelope: &Arc<Envelope<E>>) -> Box<Self> {
+        let mut current = Self::new(core, Arc::clone(envelope) as _);
+        current.inline = true;
+        current.trace = envelope.header().trace.clone();
+        current
     }
 
     /// Begins an attempt at the event with this header, in a span that nobody has entered yet and that
@@ -208,15 +208,15 @@ impl Current {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Box<Current>>> = const { RefCell::new(None) };
 }
 
 /// Runs foreign code as part of `current`, and catches its panic.
 pub(crate) fn within<T>(
-    current: &mut Option<Current>,
+    current: &mut Option<Box<Current>>,
     run: impl FnOnce() -> T,
 ) -> Result<T, Panic> {
-    let swap = |current: &mut Option<Current>| {
+    let swap = |current: &mut Option<Box<Current>>| {
         // During the destruction of the thread there is no current delivery, and nothing to do.
         let _ = CURRENT.try_with(|place| mem::swap(&mut *place.borrow_mut(), current));
     };

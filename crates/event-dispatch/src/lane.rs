@@ -225,7 +225,12 @@ impl<E: Event> Lane<E> {
         match keys {
             Ok(keys) => Some(keys),
             Err(panic) => {
-                self.end(envelope, Outcome::Dead(Reason::Panicked), 0, panic.0);
+                self.end(
+                    envelope,
+                    Outcome::Dead(Reason::Panicked),
+                    0,
+                    panic.message(),
+                );
                 None
             }
         }
@@ -317,6 +322,14 @@ impl<E: Event> Lane<E> {
         }
         queue.sleep(hands, context.waker());
         Poll::Pending
+    }
+
+    /// Whether the listener may have to wait for its [`turn`](Self::turn).
+    pub(crate) fn is_limited(&self) -> bool {
+        #[cfg(feature = "rate-limit")]
+        return self.limiter.is_some();
+        #[cfg(not(feature = "rate-limit"))]
+        false
     }
 
     /// Waits until the listener may be called once more.

@@ -78,6 +78,7 @@ mod policy;
 mod rate_limit;
 mod retry;
 
+mod call;
 mod delivery;
 mod ends;
 mod envelope;

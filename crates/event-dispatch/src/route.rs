@@ -203,7 +203,7 @@ impl<E: Event> Route<E> {
 
     fn run_one_inline(
         &self,
-        current: &mut Option<Current>,
+        current: &mut Option<Box<Current>>,
         envelope: &Arc<Envelope<E>>,
         slot: usize,
     ) {
@@ -220,7 +220,7 @@ impl<E: Event> Route<E> {
                     error: "",
                 },
             ),
-            Err(panic) => self.inline_died(envelope, slot, Reason::Panicked, panic.0, 1),
+            Err(panic) => self.inline_died(envelope, slot, Reason::Panicked, panic.message(), 1),
         }
     }
 
