@@ -254,3 +254,59 @@ async fn an_event_that_panics_when_dropped_ends_no_lane() {
             .forget();
     }
 }
+
+/// D4: listeners that were quick until now are called in one task, and even there none of them holds up
+/// the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn listeners_that_block_after_having_been_quick_leave_their_siblings_untouched() {
+    const QUICK: u64 = 200;
+    const BLOCKED: u64 = QUICK;
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(Mutex::new(blocked));
+    let blocks = |name: &'static str| {
+        let blocked = Arc::clone(&blocked);
+        listen_fn::<Ping, _, _>(name, move |ping| {
+            if ping.0 == BLOCKED {
+                // Until the sender is dropped; the second one waits for the lock.
+                let _ = blocked.lock().expect("not poisoned").recv();
+            }
+            std::future::ready(Ok(()))
+        })
+    };
+    let healthy = Healthy::default();
+    let bus = Bus::builder()
+        .listen(blocks("first"))
+        .listen(blocks("second"))
+        .listen(healthy.clone())
+        .build()
+        .expect("the listeners fit together");
+    for number in 0..QUICK {
+        let report = within(bus.dispatch(Ping(number)).settled()).await;
+        assert_eq!(report.outcome("first"), Some(Outcome::Done));
+    }
+    // One by one, so that each has to be routed while two threads are blocked.
+    let mut receipts = Vec::new();
+    for number in BLOCKED..BLOCKED + EVENTS {
+        let receipt = bus.dispatch(Ping(number));
+        assert_eq!(within(receipt.reached("Healthy")).await, Ok(Outcome::Done));
+        receipts.push(receipt);
+    }
+    for receipt in &receipts {
+        assert_eq!(receipt.outcome("first"), Ok(None));
+        assert_eq!(receipt.outcome("second"), Ok(None));
+    }
+    drop(release);
+    for receipt in &receipts {
+        let report = within(receipt.settled()).await;
+        assert_eq!(report.outcome("first"), Some(Outcome::Done));
+        assert_eq!(report.outcome("second"), Some(Outcome::Done));
+    }
+    let all: Vec<u64> = (0..BLOCKED + EVENTS).collect();
+    assert_eq!(*healthy.0.lock().expect("not poisoned"), all);
+    assert!(
+        within(bus.shutdown(Duration::from_secs(20)))
+            .await
+            .abandoned
+            .is_empty()
+    );
+}

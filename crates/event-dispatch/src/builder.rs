@@ -9,13 +9,16 @@ use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use dashmap::DashMap;
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Notify,
+};
 
 #[cfg(feature = "testing")]
 use crate::testing::Fake;
@@ -216,12 +219,19 @@ impl BusBuilder {
             tasks: AtomicUsize::new(0),
             ended: Notify::new(),
             aborts: Mutex::new(Vec::new()),
+            watch: Arc::default(),
             gave_up: AtomicBool::new(false),
         });
         // A new core, so nobody has set it.
         let _ = core.ends.core.set(Arc::downgrade(&core));
         for start in starts {
             start(&core, &runtime);
+        }
+        // On a single thread, nobody could relieve who blocks it.
+        let has_tasks = core.tasks.load(Ordering::Acquire) > 0;
+        if has_tasks && runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
+            let watch = Arc::clone(&core.watch);
+            runtime.spawn(watch.run(Arc::downgrade(&core), runtime.clone()));
         }
         Ok(Bus {
             handles: Arc::new(Handles { core }),

@@ -31,6 +31,7 @@ use crate::{
     outcome::Marks,
     route::{AnyRoute, Route},
     stream::Taps,
+    watch::Watch,
 };
 
 /// Takes events and routes them to the listeners they were registered for.
@@ -146,6 +147,7 @@ pub(crate) struct Core {
     /// Notified when the last task has ended, and when what was left has been abandoned.
     pub(crate) ended: Notify,
     pub(crate) aborts: Mutex<Vec<AbortHandle>>,
+    pub(crate) watch: Arc<Watch>,
     /// Set once a shutdown's deadline has passed and what was left has been abandoned.
     pub(crate) gave_up: AtomicBool,
 }
@@ -270,14 +272,15 @@ impl Core {
     pub(crate) fn task_ended(&self) {
         if self.tasks.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.ended.notify_waiters();
+            self.watch.end();
         }
     }
 
     pub(crate) fn adopt(&self, task: AbortHandle) {
-        self.aborts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(task);
+        let mut aborts = self.aborts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Else those of relieved routers would pile up.
+        aborts.retain(|task| !task.is_finished());
+        aborts.push(task);
     }
 }
 

@@ -4,7 +4,8 @@ use std::{
     any::{Any, TypeId},
     borrow::Cow,
     collections::{HashMap, HashSet},
-    sync::{Arc, atomic::Ordering},
+    future::poll_fn,
+    sync::Arc,
 };
 
 use tokio::runtime::Handle;
@@ -14,11 +15,13 @@ use crate::testing::{Fake, Faked};
 use crate::{
     Batching, BuildError, Event, InlineListener, Policy,
     bus::Core,
+    duty::Duty,
     ends::Ends,
     failed::OnFailure,
     handler::Handler,
     lane::Lane,
     route::{AnyRoute, Route},
+    task::{counted, spawn},
     topology::{LaneRow, Row},
     worker,
 };
@@ -317,9 +320,7 @@ impl<E: Event> AnyDraft for Draft<E> {
                 start(lane, core, runtime);
             }
             if routed.has_lanes() {
-                let router = Arc::clone(&routed);
-                let ended = move || routed.router_ended();
-                spawn(core, runtime, async move { router.run().await }, ended);
+                routed.start_router(core, runtime, Duty::default());
             }
         };
         Some((TypeId::of::<E>(), route, Box::new(start)))
@@ -340,41 +341,19 @@ fn start<E: Event, H: Handler<E>>(
             Arc::clone(core),
             worker,
         );
-        let lane = Arc::clone(&lane);
-        spawn(core, runtime, work, move || lane.worker_ended(worker));
-    }
-}
-
-/// Starts a task that the core counts and may abort, and that runs `ended` however it ends.
-fn spawn(
-    core: &Arc<Core>,
-    runtime: &Handle,
-    task: impl Future<Output = ()> + Send + 'static,
-    ended: impl FnOnce() + Send + 'static,
-) {
-    core.tasks.fetch_add(1, Ordering::AcqRel);
-    let guard = TaskGuard {
-        core: Arc::clone(core),
-        ended: Some(ended),
-    };
-    let task = runtime.spawn(async move {
-        let _guard = guard;
-        task.await;
-    });
-    core.adopt(task.abort_handle());
-}
-
-/// Reports the end of a task, also when it was aborted or its runtime ended.
-struct TaskGuard<F: FnOnce()> {
-    core: Arc<Core>,
-    ended: Option<F>,
-}
-
-impl<F: FnOnce()> Drop for TaskGuard<F> {
-    fn drop(&mut self) {
-        if let Some(ended) = self.ended.take() {
-            ended();
+        let left = Arc::clone(&lane);
+        let work = counted(core, work, move || left.worker_ended(worker));
+        if lane.has_runs() {
+            lane.seat(work);
+            let (home, gone) = (Arc::clone(&lane), Arc::clone(&lane));
+            let home = poll_fn(move |context| home.poll_at_home(context));
+            spawn(
+                core,
+                runtime,
+                counted(core, home, move || gone.home_is_gone()),
+            );
+        } else {
+            spawn(core, runtime, work);
         }
-        self.core.task_ended();
     }
 }

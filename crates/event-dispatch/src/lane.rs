@@ -30,8 +30,10 @@ use crate::{
     failed::OnFailure,
     guard::guarded,
     ledger::{Counters, Entry},
+    pace::Pace,
     queue::{Hands, Keys, Next, Queue},
     runs::{Events, NextRun, Run, Runs, let_go},
+    seat::Seat,
 };
 
 /// One listener's bounded queue.
@@ -44,6 +46,9 @@ pub(crate) struct Lane<E> {
     store: Mutex<Store<E>>,
     progress: Progress,
     workers: AtomicUsize,
+    /// The worker of a lane of runs; set once, before there are events.
+    seat: OnceLock<Seat>,
+    pub(crate) pace: Pace,
     counters: Counters,
     ends: Arc<Ends>,
     on_failure: Option<OnFailure<E>>,
@@ -78,6 +83,8 @@ struct Progress {
     begun: AtomicUsize,
     ended: AtomicUsize,
     paused: AtomicBool,
+    /// Whether the worker sleeps although the router has brought it something.
+    to_wake: AtomicBool,
     /// Set when the lane is given up, after which events may have their outcome already.
     abandoned: AtomicBool,
 }
@@ -114,6 +121,8 @@ impl<E: Event> Lane<E> {
             limiter: policy.rate_limit.map(Limiter::new),
             policy,
             workers: AtomicUsize::new(workers),
+            seat: OnceLock::new(),
+            pace: Pace::default(),
             counters: Counters::default(),
             ends,
             on_failure,
@@ -142,13 +151,19 @@ impl<E: Event> Lane<E> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues what the router has; events that do not fit, or are displaced, are settled.
+    /// Queues what the router has; events that do not fit, or are displaced, are settled. A worker that
+    /// has a seat is left asleep: [`run_here`](Self::run_here) follows.
     pub(crate) fn take(&self, events: &Events<E>) {
-        self.take_unless(events, |_| false);
+        self.take_unless(events, false, |_| false);
     }
 
     /// Queues events, unless something says otherwise while the lane is locked.
-    fn take_unless(&self, events: &Events<E>, refuse: impl FnOnce(&Store<E>) -> bool) -> bool {
+    fn take_unless(
+        &self,
+        events: &Events<E>,
+        wake: bool,
+        refuse: impl FnOnce(&Store<E>) -> bool,
+    ) -> bool {
         // Without key functions nothing of the application runs, and no buffer is needed.
         let keyed = self.policy.order_key.is_some() || self.policy.coalesce_key.is_some();
         let keys: Vec<Option<Keys>> = if keyed {
@@ -169,7 +184,14 @@ impl<E: Event> Lane<E> {
                 let (taken, outcome) = runs.push(events, begun);
                 let left = events[taken..].iter();
                 displaced.extend(left.map(|envelope| (Arc::clone(envelope), outcome)));
-                Wakers::One(runs.wake())
+                match wake {
+                    true => Wakers::One(runs.wake()),
+                    false => {
+                        let asleep = runs.is_asleep();
+                        self.progress.to_wake.store(asleep, Ordering::Relaxed);
+                        Wakers::One(None)
+                    }
+                }
             }
             Store::Queue(queue) => {
                 for (index, envelope) in events.iter().enumerate() {
@@ -195,7 +217,7 @@ impl<E: Event> Lane<E> {
     /// Queues one event.
     fn take_one(&self, envelope: &Arc<Envelope<E>>) {
         let events = Arc::new(vec![Arc::clone(envelope)]);
-        self.take(&events);
+        self.take_unless(&events, true, |_| false);
         let_go(events);
     }
 
@@ -206,7 +228,7 @@ impl<E: Event> Lane<E> {
         self.tell(envelope, Stage::Dispatched);
         self.counters.replayed.fetch_add(1, Ordering::Relaxed);
         let events = Arc::new(vec![Arc::clone(envelope)]);
-        let taken = self.take_unless(&events, Store::is_closed);
+        let taken = self.take_unless(&events, true, Store::is_closed);
         let_go(events);
         if !taken {
             self.counters.replayed.fetch_sub(1, Ordering::Relaxed);
@@ -241,6 +263,47 @@ impl<E: Event> Lane<E> {
         matches!(&*self.lock(), Store::Runs(_))
     }
 
+    /// Gives a lane of runs its worker.
+    pub(crate) fn seat(&self, worker: impl Future<Output = ()> + Send + 'static) {
+        // Once, when the bus is built.
+        let _ = self.seat.set(Seat::new(worker));
+    }
+
+    /// Polls the worker in its own task.
+    pub(crate) fn poll_at_home(&self, context: &Context<'_>) -> Poll<()> {
+        let Some(seat) = self.seat.get() else {
+            return Poll::Ready(());
+        };
+        let (begun, done) = (self.pace.begin(), self.counters.done());
+        let polled = seat.poll_at_home(context);
+        if let Some(begun) = begun {
+            self.pace.end(begun.elapsed(), self.counters.done() - done);
+        }
+        polled
+    }
+
+    /// Called when the worker's own task is gone, however it ended.
+    pub(crate) fn home_is_gone(&self) {
+        if let Some(seat) = self.seat.get() {
+            seat.evict();
+        }
+    }
+
+    /// The seat of a worker that sleeps although the router has brought it something.
+    pub(crate) fn to_wake(&self) -> Option<&Seat> {
+        let seat = self.seat.get();
+        seat.filter(|_| self.progress.to_wake.load(Ordering::Relaxed))
+    }
+
+    /// Wakes a worker that sleeps, if there is something to do.
+    pub(crate) fn wake(&self) {
+        let wakers = match &mut *self.lock() {
+            Store::Runs(runs) => Wakers::One(runs.wake()),
+            Store::Queue(queue) => Wakers::Some(queue.wake()),
+        };
+        wakers.wake();
+    }
+
     /// Gives the worker of a lane of runs its next run, after which the one it had counts as ended;
     /// `None` if the lane is closed and empty.
     pub(crate) fn poll_run(&self, context: &mut Context<'_>) -> Poll<Option<Run<E>>> {
@@ -252,6 +315,7 @@ impl<E: Event> Lane<E> {
         if let NextRun::Nothing = next {
             runs.sleep(context.waker());
         }
+        self.progress.to_wake.store(false, Ordering::Relaxed);
         self.progress.rewind();
         drop(store);
         if let Some(ended) = ended {

@@ -187,6 +187,10 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
     /// Takes back what was counted before somebody else had settled the event.
     pub(crate) fn discount_done(&self) {
         self.done.fetch_sub(1, Ordering::Relaxed);

@@ -80,17 +80,22 @@ mod retry;
 
 mod call;
 mod delivery;
+mod duty;
 mod ends;
 mod envelope;
 mod guard;
 mod handler;
 mod kept;
 mod lane;
+mod pace;
 mod queue;
 mod route;
 mod runs;
+mod seat;
+mod task;
 mod time_out;
 mod trace_context;
+mod watch;
 mod worker;
 
 mod dead_letter;

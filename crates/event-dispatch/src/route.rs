@@ -22,7 +22,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::task::coop::consume_budget;
+use tokio::{
+    runtime::Handle,
+    task::{coop::consume_budget, yield_now},
+};
 
 use crate::{
     DeadLetter, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt, ReplayError,
@@ -30,6 +33,7 @@ use crate::{
     bus::Core,
     delivery::{Current, Origin, within},
     draft::InlineDraft,
+    duty::{Duty, Relieved, Roster},
     ends::Ends,
     envelope::{Acceptance, Header},
     failed::OnFailure,
@@ -39,7 +43,9 @@ use crate::{
     outcome::Marks,
     runs::let_go,
     stream::Taps,
+    task::{counted, spawn},
     trace_context::TraceContext,
+    watch::Watch,
 };
 
 /// The way of one type of event to its listeners.
@@ -51,6 +57,7 @@ pub(crate) struct Route<E> {
     intake: Mutex<Intake<E>>,
     /// How many envelopes wait in the intake at most.
     bound: usize,
+    roster: Roster,
     taps: Arc<Taps<E>>,
     ends: Arc<Ends>,
     on_failure: Option<OnFailure<E>>,
@@ -123,6 +130,7 @@ impl<E: Event> Route<E> {
                 accepted: 0,
                 refused: 0,
             }),
+            roster: Roster::default(),
             taps: Arc::new(Taps::new()),
             ends,
             on_failure,
@@ -324,8 +332,18 @@ impl<E: Event> Route<E> {
         }
     }
 
-    /// Gives batches to the lanes until the intake is closed and empty.
-    pub(crate) async fn run(&self) {
+    /// Starts a router, which goes on duty.
+    pub(crate) fn start_router(self: &Arc<Self>, core: &Arc<Core>, runtime: &Handle, duty: Duty) {
+        let (route, watch) = (Arc::clone(self), Arc::clone(&core.watch));
+        let router = async move { route.run(&watch, duty).await };
+        let route = Arc::clone(self);
+        let ended = move || route.router_ended(duty);
+        spawn(core, runtime, counted(core, router, ended));
+    }
+
+    /// Gives batches to the lanes until the intake is closed and empty, or another router has taken
+    /// over.
+    async fn run(&self, watch: &Watch, mut duty: Duty) {
         let mut lingered = false;
         let mut room = 0;
         loop {
@@ -341,9 +359,68 @@ impl<E: Event> Route<E> {
             self.taps.offer(&batch);
             let routed = self.lock().routing.take();
             drop(routed);
+            if !watch.is_awake() {
+                watch.call();
+                // Else it would wait for this thread, which the first listener may block.
+                yield_now().await;
+            }
+            let relieved = self
+                .run_lanes(batch.len() as u64, watch, &mut duty)
+                .is_err();
             let_go(batch);
+            if relieved {
+                return;
+            }
             consume_budget().await;
         }
+    }
+
+    /// Lets the workers that sleep handle what they have been given: here, if they are quick.
+    fn run_lanes(&self, events: u64, watch: &Watch, duty: &mut Duty) -> Result<(), Relieved> {
+        for lane in self.first_lanes().filter(|lane| lane.pace.is_quick()) {
+            let Some(seat) = lane.to_wake() else { continue };
+            self.roster.poll_next(duty)?;
+            if watch.is_awake() {
+                let begun = lane.pace.begin();
+                seat.poll_here();
+                if let Some(begun) = begun {
+                    lane.pace.end(begun.elapsed(), events);
+                }
+            }
+            if !self.roster.has(*duty) {
+                lane.pace.too_slow();
+                return Err(Relieved);
+            }
+        }
+        self.roster.poll_no_more(duty)?;
+        // Last, since a task that was woken here may have to wait for this thread.
+        for lane in self.first_lanes() {
+            if lane.to_wake().is_some() {
+                lane.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Called when a router's task is gone, however it ended.
+    fn router_ended(&self, duty: Duty) {
+        if !self.roster.has(duty) {
+            return;
+        }
+        let mut intake = self.lock();
+        intake.closed = true;
+        let batch = mem::take(&mut intake.batch);
+        let routing = intake.routing.take();
+        drop(intake);
+        self.abandon_all(routing.as_deref(), &batch);
+        for lane in self.first_lanes() {
+            lane.close();
+        }
+        self.taps.close();
+        routing
+            .into_iter()
+            .chain([Arc::new(batch)])
+            .for_each(let_go);
     }
 
     /// Takes what has been accepted in exchange for an empty batch.
@@ -383,8 +460,10 @@ pub(crate) trait AnyRoute: Any + Send + Sync {
     fn close(&self);
     /// Closes, and abandons all that has no outcome yet.
     fn abandon(&self);
-    /// Called when the router's task is gone, however it ended.
-    fn router_ended(&self);
+    /// What the router does.
+    fn duty(&self) -> Duty;
+    /// Starts another router in place of one that still polls the worker it was seen with.
+    fn relieve(self: Arc<Self>, seen: Duty, core: &Arc<Core>, runtime: &Handle);
     /// Pauses or resumes the lane of that name, and returns how many there are.
     fn pause(&self, listener: &str, paused: bool) -> usize;
     fn lane_states(&self) -> Vec<LaneState>;
@@ -426,21 +505,17 @@ impl<E: Event> AnyRoute for Route<E> {
             .for_each(let_go);
     }
 
-    fn router_ended(&self) {
-        let mut intake = self.lock();
-        intake.closed = true;
-        let batch = mem::take(&mut intake.batch);
-        let routing = intake.routing.take();
-        drop(intake);
-        self.abandon_all(routing.as_deref(), &batch);
-        for lane in self.first_lanes() {
-            lane.close();
+    fn duty(&self) -> Duty {
+        self.roster.look()
+    }
+
+    fn relieve(self: Arc<Self>, seen: Duty, core: &Arc<Core>, runtime: &Handle) {
+        if let Some(duty) = self.roster.relieve(seen) {
+            self.start_router(core, runtime, duty);
+            for lane in self.first_lanes() {
+                lane.wake();
+            }
         }
-        self.taps.close();
-        routing
-            .into_iter()
-            .chain([Arc::new(batch)])
-            .for_each(let_go);
     }
 
     fn pause(&self, listener: &str, paused: bool) -> usize {

@@ -94,6 +94,7 @@ impl<E> Runs<E> {
         let next = match next {
             Some(run) => {
                 self.in_hand = Some(run.clone());
+                self.sleeper = None;
                 NextRun::Run(run)
             }
             None if self.closed && self.waiting.is_empty() => NextRun::End,
@@ -108,6 +109,10 @@ impl<E> Runs<E> {
 
     pub(crate) fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.sleeper.is_some()
     }
 
     pub(crate) fn sleep(&mut self, waker: &Waker) {
