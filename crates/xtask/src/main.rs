@@ -20,6 +20,7 @@ mod simulate;
 mod soak;
 mod system_packages;
 mod test_run;
+mod tree;
 mod workspace;
 
 use std::process::ExitCode;

@@ -5,20 +5,18 @@
 //! workspace that the tests pass with the code as it is, and that one of them fails with the bug.
 
 mod catalogue;
-mod tree;
 mod verdict;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
 
 use anyhow::{Context, bail};
 
 use self::catalogue::CATALOGUE;
-use self::tree::Tree;
 use self::verdict::Verdict;
 use crate::workspace::Workspace;
-use crate::{command, model, simulate, system_packages};
+use crate::{command, model, simulate, system_packages, tree};
 
 /// One wrong variant of one file.
 struct Planted {
@@ -42,7 +40,7 @@ struct Plant {
 }
 
 impl Planted {
-    fn plant(&self, tree: &Tree) -> anyhow::Result<Plant> {
+    fn plant(&self, tree: &Path) -> anyhow::Result<Plant> {
         let Self {
             name,
             file,
@@ -50,7 +48,7 @@ impl Planted {
             to,
             ..
         } = self;
-        let path = tree.root().join(file);
+        let path = tree.join(file);
         let sound = fs::read_to_string(&path)
             .with_context(|| format!("the planted bug {name} is to be in {file}"))?;
         match replace_once(&sound, from, to) {
@@ -108,7 +106,8 @@ pub(crate) fn check_one(workspace: &Workspace, name: &str) -> anyhow::Result<()>
 }
 
 fn check(workspace: &Workspace, bugs: &[&Planted]) -> anyhow::Result<()> {
-    let tree = Tree::copy_of(workspace)?;
+    let tree = workspace.target().join("planted").join("tree");
+    tree::write(&tree::files(workspace)?, &tree)?;
     // A catalogue that lags behind the code is told of before anything is built.
     for planted in bugs {
         planted.plant(&tree)?;
@@ -142,7 +141,7 @@ fn check(workspace: &Workspace, bugs: &[&Planted]) -> anyhow::Result<()> {
 }
 
 /// Runs all the tests on the code as it is. Failing here, they would 'catch' anything.
-fn check_unchanged(workspace: &Workspace, tree: &Tree, bugs: &[&Planted]) -> anyhow::Result<()> {
+fn check_unchanged(workspace: &Workspace, tree: &Path, bugs: &[&Planted]) -> anyhow::Result<()> {
     let mut checked = Vec::new();
     for Planted { name, tests, .. } in bugs {
         if checked.contains(tests) {
@@ -162,7 +161,7 @@ fn check_unchanged(workspace: &Workspace, tree: &Tree, bugs: &[&Planted]) -> any
 }
 
 /// Runs the tests with the bug in place, and takes it out again.
-fn check_planted(workspace: &Workspace, tree: &Tree, planted: &Planted) -> anyhow::Result<Verdict> {
+fn check_planted(workspace: &Workspace, tree: &Path, planted: &Planted) -> anyhow::Result<Verdict> {
     let Plant { path, sound, wrong } = planted.plant(tree)?;
     fs::write(&path, wrong)?;
     let verdict = run(workspace, tree, planted.tests);
@@ -171,9 +170,9 @@ fn check_planted(workspace: &Workspace, tree: &Tree, planted: &Planted) -> anyho
     verdict
 }
 
-fn run(workspace: &Workspace, tree: &Tree, tests: Tests) -> anyhow::Result<Verdict> {
+fn run(workspace: &Workspace, tree: &Path, tests: Tests) -> anyhow::Result<Verdict> {
     let mut cargo = command::cargo(workspace);
-    cargo.current_dir(tree.root());
+    cargo.current_dir(tree);
     match tests {
         Tests::Cargo(arguments) => {
             let target = workspace.target().join("planted").join("build");
