@@ -14,6 +14,7 @@ mod freshness;
 mod fuzz;
 mod model;
 mod msrv;
+mod mutants;
 mod planted;
 mod protocol;
 mod simulate;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::ci::Step;
+use crate::mutants::Mutants;
 use crate::test_run::TestRun;
 use crate::workspace::Workspace;
 
@@ -70,6 +72,8 @@ enum Task {
         #[arg(long, default_value_t = 1_000_000)]
         runs: u64,
     },
+    /// Make the dispatcher and the cache wrong in every way cargo-mutants knows, and count what no test notices
+    Mutants(Mutants),
     #[command(flatten)]
     Step(Step),
 }
@@ -89,6 +93,7 @@ impl Task {
             } => soak::shut_down(&workspace, times).map(|()| None),
             Self::Soak { arguments, .. } => soak::load(&workspace, &arguments).map(|()| None),
             Self::Fuzz { runs } => fuzz::run(&workspace, runs).map(|()| None),
+            Self::Mutants(mutants) => mutants.run(&workspace).map(|()| None),
             Self::Step(step) => step.run(&workspace).map(|()| None),
         }
     }
