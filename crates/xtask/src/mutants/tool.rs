@@ -1,6 +1,6 @@
 //! cargo-mutants, and the cargo-nextest that it runs tests with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use super::results::{Outcome, Outcomes};
+use super::results::{Outcome, Outcomes, file_of};
 use super::scratch::Scratch;
 use crate::command;
 use crate::workspace::Workspace;
@@ -146,6 +146,11 @@ impl<'a> Tool<'a> {
         cargo.args(["--test-tool", "nextest", "--test-package", "vacancy"]);
         cargo.args(["--test-package", scratch.subject.package()]);
         cargo.env("NEXTEST_PROFILE", tests.profile());
+        // By file too, since the mutants that leave out a field of a structure match whatever the name.
+        let files: BTreeSet<_> = mutants.iter().map(|mutant| file_of(mutant)).collect();
+        for file in files {
+            cargo.args(["--file", file]);
+        }
         for mutant in mutants {
             cargo.args(["--re", &format!("^{}$", escaped(mutant))]);
         }
