@@ -206,3 +206,25 @@ impl Statistics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Level2Statistics, Statistics};
+
+    #[test]
+    fn the_hit_rate_is_that_of_level_1() {
+        let statistics = Statistics {
+            hits: 12,
+            loads: 3,
+            coalesced: 4,
+            level2: Level2Statistics {
+                hits: 5,
+                ..Level2Statistics::default()
+            },
+            ..Statistics::default()
+        };
+        assert_eq!(statistics.misses(), 12);
+        assert!((statistics.hit_rate() - 0.5).abs() < f64::EPSILON);
+        assert!(Statistics::default().hit_rate().abs() < f64::EPSILON);
+    }
+}

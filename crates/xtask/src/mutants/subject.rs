@@ -58,6 +58,7 @@ const OF_TELEMETRY: &[&str] = &[
 const OF_CACHE: &[&str] = &[
     "cache_auto_traits",
     "cache_bounds",
+    "claims",
     "fenced_invalidation",
     "holds",
     "reservations",
