@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use dispatch::{Ping, within};
@@ -117,6 +117,27 @@ async fn dead_letters_are_listed_replayed_after_the_repair_and_counted() {
     let count = ledger.entry("ping", "count").expect("is a listener");
     assert_eq!((count.accepted, count.replayed, count.done), (3, 0, 3));
     assert!(ledger.balanced());
+}
+
+#[tokio::test]
+async fn a_letter_tells_of_which_version_its_event_is_and_when_it_died() {
+    struct Third;
+    impl Event for Third {
+        const NAME: &'static str = "third";
+        const VERSION: u16 = 3;
+    }
+    let before = SystemTime::now();
+    let bus = Bus::builder()
+        .listen(listen_fn::<Third, _, _>("mail", |_| async {
+            Err("no route".into())
+        }))
+        .build()
+        .expect("fits together");
+    within(bus.dispatch(Third).settled()).await;
+    let letter = Arc::clone(&bus.dead_letters()[0]);
+    assert_eq!((letter.event_name(), letter.event_version()), ("third", 3));
+    let (accepted, died) = (letter.accepted_at(), letter.died_at());
+    assert!(before <= accepted && accepted <= died && died <= SystemTime::now());
 }
 
 #[tokio::test]

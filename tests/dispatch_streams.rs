@@ -2,10 +2,10 @@
 
 mod dispatch;
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use dispatch::{Ping, within};
-use vacancy::dispatch::{Bus, EventStream, Live, Policy, listen_fn};
+use vacancy::dispatch::{Bus, Event, EventStream, Live, Policy, listen_fn};
 
 async fn number(stream: &mut EventStream<Ping>) -> Option<u64> {
     match within(stream.next()).await? {
@@ -39,6 +39,24 @@ async fn a_stream_sees_what_is_dispatched_while_it_lives() {
         assert_eq!(number(&mut two).await, Some(1));
         assert_eq!(number(&mut two).await, Some(2));
     }
+}
+
+/// Else it would fill up with events that nobody can take out.
+#[tokio::test]
+async fn a_stream_that_was_dropped_keeps_no_event() {
+    struct Held(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+    impl Event for Held {
+        const NAME: &'static str = "held";
+    }
+    let bus = Bus::builder()
+        .listen(listen_fn::<Held, _, _>("lane", |_| async { Ok(()) }))
+        .build()
+        .expect("fits together");
+    drop(bus.stream::<Held>());
+    let held = Arc::new(());
+    bus.dispatch(Held(Arc::clone(&held)));
+    within(bus.shutdown(Duration::from_secs(5))).await;
+    assert_eq!(Arc::strong_count(&held), 1);
 }
 
 /// D8: nothing is missed in silence.

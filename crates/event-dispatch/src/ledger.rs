@@ -218,4 +218,56 @@ mod tests {
             assert_eq!(place(reason), index);
         }
     }
+
+    /// Counts that no other sum of some of them gives.
+    fn entry(listener: &'static str, times: u64) -> Entry {
+        let mut entry = Entry::new("ping", Cow::Borrowed(listener));
+        entry.accepted = times * 1_000_000;
+        entry.replayed = times * 3;
+        entry.done = times * 10;
+        entry.dropped = times * 100;
+        entry.skipped = times * 1_000;
+        entry.coalesced = times * 10_000;
+        entry.abandoned = times * 100_000;
+        entry.bury([times, 0, times, 0, 2 * times]);
+        entry
+    }
+
+    #[test]
+    fn totals_are_the_sums_over_all_entries() {
+        let ledger = Ledger {
+            entries: vec![entry("mail", 1), entry("sync", 2), entry("mail", 3)],
+            refused: 0,
+            unheard: 0,
+            dead_letters_evicted: 0,
+        };
+        let sums = Entry {
+            event: "",
+            ..entry("", 6)
+        };
+        assert_eq!(ledger.totals(), sums);
+        assert_eq!(ledger.entry("ping", "sync"), Some(&ledger.entries[1]));
+        assert_eq!(ledger.entry("pong", "sync"), None);
+        assert_eq!(ledger.entry("ping", "fence"), None);
+    }
+
+    #[test]
+    fn what_has_no_outcome_waits_and_a_ledger_without_any_is_balanced() {
+        let mut entry = entry("mail", 1);
+        assert_eq!(entry.settled(), 111_114);
+        assert_eq!(entry.waiting(), 888_886);
+        let balanced = |entry: &Entry| {
+            let ledger = Ledger {
+                entries: vec![entry.clone()],
+                refused: 0,
+                unheard: 0,
+                dead_letters_evicted: 0,
+            };
+            ledger.balanced()
+        };
+        assert!(!balanced(&entry));
+        entry.accepted = entry.settled();
+        assert!(balanced(&entry));
+        assert_eq!(entry.waiting(), 0);
+    }
 }

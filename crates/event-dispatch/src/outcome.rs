@@ -314,10 +314,26 @@ mod tests {
 
     #[test]
     fn every_outcome_survives_its_nibble() {
-        for nibble in 0..16 {
-            if let Some(outcome) = Outcome::from_nibble(nibble) {
-                assert_eq!(outcome.to_nibble(), nibble);
-            }
+        let dead = [
+            Reason::Failed,
+            Reason::Panicked,
+            Reason::TimedOut,
+            Reason::Overflowed,
+            Reason::CausationTooDeep,
+        ];
+        let alive = [
+            Outcome::Done,
+            Outcome::Dropped,
+            Outcome::Skipped,
+            Outcome::Coalesced,
+            Outcome::Abandoned,
+        ];
+        for outcome in dead.map(Outcome::Dead).into_iter().chain(alive) {
+            let nibble = outcome.to_nibble();
+            assert_eq!(Outcome::from_nibble(nibble), Some(outcome));
+        }
+        for pending in [0, QUEUED, CLAIMED] {
+            assert_eq!(Outcome::from_nibble(pending), None);
         }
     }
 }
