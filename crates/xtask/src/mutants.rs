@@ -23,8 +23,8 @@ use self::tool::{Tests, Tool};
 use crate::system_packages;
 use crate::workspace::Workspace;
 
-/// Mutants between two looks at the clock: what an interrupt loses.
-const BATCH: usize = 10;
+/// Mutants whose outcomes are kept together: what an interrupt loses.
+const BATCH: usize = 5;
 
 /// Runs the mutants of one crate that have no outcome yet, and prints the score and what survived.
 #[derive(Debug, clap::Args)]
