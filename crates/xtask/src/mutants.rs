@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::{iter, thread};
+use std::thread;
 
 use anyhow::{Context, bail};
 
@@ -60,8 +60,9 @@ pub(crate) struct Mutants {
 impl Mutants {
     pub(crate) fn run(&self, workspace: &Workspace) -> anyhow::Result<()> {
         let tool = Tool::find(workspace)?;
-        let scratch = Scratch::assemble(workspace, self.subject, 0)?;
-        let all = tool.mutants(&scratch)?;
+        // A copy in which nothing is made wrong: what is known can be asked for while others are.
+        let sound = Scratch::assemble(workspace, self.subject, "sound")?;
+        let all = tool.mutants(&sound)?;
         let all: Vec<_> = all.into_iter().filter(|name| self.wants(name)).collect();
         if all.is_empty() {
             bail!("no mutants there");
@@ -70,17 +71,16 @@ impl Mutants {
         let results = results.unwrap_or_else(|| workspace.target().join("mutants").join("results"));
         let results = Results::in_folder(results.join(self.subject.name()));
         if !self.known {
-            let known = results.of(scratch.root(), &all)?;
+            let known = results.of(sound.root(), &all)?;
             let is_due = |name: &String| match known.get(name) {
                 Some(outcome) => self.again && !outcome.is_settled(),
                 None => true,
             };
             let due = self.sampled(&all).into_iter().filter(is_due).collect();
-            self.make(workspace, &tool, scratch, &results, spread(due))?;
+            self.make(workspace, &tool, &results, spread(due))?;
         }
         // Anew, as another run may have added to them.
-        let scratch = Scratch::assemble(workspace, self.subject, 0)?;
-        print(&all, &results.of(scratch.root(), &all)?);
+        print(&all, &results.of(sound.root(), &all)?);
         Ok(())
     }
 
@@ -102,7 +102,6 @@ impl Mutants {
         &self,
         workspace: &Workspace,
         tool: &Tool<'_>,
-        first: Scratch,
         results: &Results,
         due: Vec<String>,
     ) -> anyhow::Result<()> {
@@ -110,10 +109,8 @@ impl Mutants {
             return Ok(());
         }
         system_packages::ensure(workspace, &[system_packages::REDIS])?;
-        let others = (1..self.jobs).map(|nth| Scratch::assemble(workspace, self.subject, nth));
-        let copies: Vec<_> = iter::once(Ok(first))
-            .chain(others)
-            .collect::<Result<_, _>>()?;
+        let copy = |nth: usize| Scratch::assemble(workspace, self.subject, &nth.to_string());
+        let copies: Vec<_> = (0..self.jobs).map(copy).collect::<Result<_, _>>()?;
         for copy in &copies {
             tool.check_unchanged(copy, self.unchanged)?;
         }

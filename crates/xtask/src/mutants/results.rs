@@ -154,18 +154,21 @@ impl Score {
         }
     }
 
-    /// How many in a hundred of those that compile were noticed, and by how much the score of all may differ
-    /// from that, at 95 %, when these are a sample of them.
+    /// How many in a hundred of those that compile were noticed, and how many at least would be of all, at 95 %,
+    /// when these are a sample: the lower bound of Wilson.
     fn percent(&self) -> Option<(f64, f64)> {
+        const Z: f64 = 1.645;
         let viable = (self.caught + self.hung + self.missed) as f64;
         if viable == 0.0 {
             return None;
         }
         let noticed = (self.caught + self.hung) as f64 / viable;
         let known = (self.caught + self.hung + self.missed + self.unviable) as f64;
-        let rest = 1.0 - known / self.of as f64;
-        let bound = 1.96 * (noticed * (1.0 - noticed) / viable * rest).sqrt();
-        Some((noticed * 100.0, bound * 100.0))
+        // The less is left of the whole, the more a sample tells.
+        let count = viable / (1.0 - known / self.of as f64);
+        let spread = (noticed * (1.0 - noticed) / count + (Z / count / 2.0).powi(2)).sqrt();
+        let least = (noticed + Z * Z / count / 2.0 - Z * spread) / (1.0 + Z * Z / count);
+        Some((noticed * 100.0, least * 100.0))
     }
 }
 
@@ -180,7 +183,9 @@ impl fmt::Display for Score {
         } = self;
         let known = caught + hung + missed + unviable;
         match self.percent() {
-            Some((score, bound)) if known < *of => write!(f, "{score:.1} % ± {bound:.1}")?,
+            Some((score, least)) if known < *of => {
+                write!(f, "{score:.1} %, of all at least {least:.1} %")?
+            }
             Some((score, _)) => write!(f, "{score:.1} %")?,
             None => f.write_str("no score")?,
         }
@@ -222,11 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_has_a_bound_that_shrinks_with_what_is_left() {
-        let bound = |of| Score::new(of, &outcomes(80, 0, 20, 0)).percent().unwrap().1;
-        assert!((bound(1_000_000) - 7.84).abs() < 0.01);
-        assert!((bound(200) - 5.54).abs() < 0.01);
-        assert!(bound(100).abs() < 0.01);
+    fn a_sample_tells_more_the_less_is_left() {
+        let least = |of| Score::new(of, &outcomes(80, 0, 20, 0)).percent().unwrap().1;
+        assert!((least(1_000_000) - 72.67).abs() < 0.01);
+        assert!((least(200) - 74.96).abs() < 0.01);
+        assert!((least(100) - 80.0).abs() < 0.01);
+        let none_missed = Score::new(1_000_000, &outcomes(16, 0, 0, 0));
+        assert!(none_missed.percent().unwrap().1 < 86.0);
     }
 
     #[test]

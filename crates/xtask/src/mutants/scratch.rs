@@ -64,12 +64,14 @@ const PROFILE: &str = "
 debug = false
 ";
 
-/// How the tests run: until one fails, and none for ever. A mutant that only hangs is `TIMEOUT` in the log.
+/// How the tests run: until one fails twice, as one that a loaded machine fails notices nothing, and none for
+/// ever. A mutant that only hangs is `TIMEOUT` in the log.
 const NEXTEST: &str = r#"
 [profile.default]
 test-threads = 16
+retries = 1
 fail-fast = { max-fail = 1, terminate = "immediate" }
-slow-timeout = { period = "20s", terminate-after = 3, grace-period = "0s" }
+slow-timeout = { period = "15s", terminate-after = 3, grace-period = "0s" }
 status-level = "fail"
 final-status-level = "none"
 failure-output = "never"
@@ -86,14 +88,15 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Assembles the `nth` copy, or brings it up to date. A mutant that an interrupt has left there goes.
+    /// Assembles the copy of this name, or brings it up to date. A mutant that an interrupt has left there
+    /// goes, and so does one that another run is making.
     pub(super) fn assemble(
         workspace: &Workspace,
         subject: Subject,
-        nth: usize,
+        name: &str,
     ) -> anyhow::Result<Self> {
         let place = workspace.target().join("mutants");
-        let place = place.join(format!("{subject}-{nth}"));
+        let place = place.join(format!("{subject}-{name}"));
         let scratch = Self {
             subject,
             root: place.join("tree"),
@@ -233,7 +236,7 @@ fn nextest(subject: Subject) -> String {
     let slow = slow.join(" | ");
     format!(
         "{NEXTEST}\n[profile.quick]\ndefault-filter = '''not ({slow})'''\n\
-         slow-timeout = {{ period = \"10s\", terminate-after = 3, grace-period = \"0s\" }}\n"
+         slow-timeout = {{ period = \"10s\", terminate-after = 2, grace-period = \"0s\" }}\n"
     )
 }
 
