@@ -1,7 +1,8 @@
 //! Mutants: the code made wrong in every way that cargo-mutants knows, one at a time, and whether a test
 //! notices.
 //!
-//! The [planted bugs](crate::planted) are those that somebody thought of. These are the others.
+//! The [planted bugs](crate::planted) are those that somebody thought of. These are the others. What survives,
+//! and why it may, is told in `survivors.md`.
 
 mod results;
 mod scratch;
