@@ -25,7 +25,7 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "a_panic_of_a_listener_is_not_caught",
         file: "crates/event-dispatch/src/guard.rs",
-        from: "catch_unwind(AssertUnwindSafe(run)).map_err(Panic::new)",
+        from: "catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Panic(Some(payload)))",
         to: "Ok(run())",
         tests: facade!("dispatch_isolation"),
     },
@@ -38,16 +38,30 @@ pub(super) const CATALOGUE: &[Planted] = &[
     },
     Planted {
         name: "listeners_wait_for_each_other",
-        file: "crates/event-dispatch/src/worker.rs",
-        from: "            handle(lane, handler, &mut current, std::slice::from_ref(envelope)).await;\n",
-        to: "            static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());\n            let one = ONE.lock().await;\n            handle(lane, handler, &mut current, std::slice::from_ref(envelope)).await;\n            drop(one);\n",
+        file: "crates/event-dispatch/src/call.rs",
+        from: "        if self.attempt == 0 {\n",
+        to: "        static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());\n        let _one = ONE.lock().await;\n        if self.attempt == 0 {\n",
         tests: facade!("bad_listeners", "a_listener_that_is_slow"),
     },
     Planted {
-        name: "a_skipped_event_has_no_outcome",
-        file: "crates/event-dispatch/src/worker.rs",
-        from: "                end(lane, events, Outcome::Skipped, attempt, String::new());\n",
+        name: "a_router_that_is_blocked_is_not_relieved",
+        file: "crates/event-dispatch/src/watch.rs",
+        from: "Arc::clone(route).relieve(now, &core, &runtime);",
         to: "",
+        tests: facade!("dispatch_isolation", "listeners_that_block"),
+    },
+    Planted {
+        name: "a_relieved_router_goes_on",
+        file: "crates/event-dispatch/src/duty.rs",
+        from: "Duty(seen.router().wrapping_add(ROUTER))",
+        to: "Duty(seen.router())",
+        tests: Tests::Cargo(&["--package", "vacancy-dispatch", "--lib", "duty"]),
+    },
+    Planted {
+        name: "a_skipped_event_has_no_outcome",
+        file: "crates/event-dispatch/src/call.rs",
+        from: "Failure::Skipped => return self.end(Outcome::Skipped, String::new()),",
+        to: "Failure::Skipped => return,",
         tests: facade!("dispatch_ledger"),
     },
     Planted {
@@ -87,9 +101,9 @@ pub(super) const CATALOGUE: &[Planted] = &[
     },
     Planted {
         name: "a_listener_may_take_for_ever",
-        file: "crates/event-dispatch/src/worker.rs",
-        from: "Ok(Poll::Pending) => time_out.poll(context).map(Answer::Over),",
-        to: "Ok(Poll::Pending) => Poll::Pending,",
+        file: "crates/event-dispatch/src/time_out.rs",
+        from: "        if self.event.poll(context).is_ready() {\n            return Poll::Ready(Over::Event);\n        }\n",
+        to: "",
         tests: facade!("dispatch_attempts"),
     },
     Planted {
@@ -109,8 +123,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "a_replay_escapes_the_report_of_a_shutdown",
         file: "crates/event-dispatch/src/lane.rs",
-        from: "self.take_unless(&events, Store::is_closed)",
-        to: "self.take_unless(&events, |_| false)",
+        from: "self.take_unless(&events, true, Store::is_closed)",
+        to: "self.take_unless(&events, true, |_| false)",
         tests: facade!("dispatch_replay_race"),
     },
     Planted {
