@@ -79,7 +79,7 @@ async fn one_process_is_told_of_a_claim_what_another_has_asked_for() {
     let begun = Instant::now();
     let made = claim(&one, &asked).await;
     assert!(made.until() >= begun + MINUTE && made.until() <= Instant::now() + MINUTE);
-    let covers = vec![hour("a", 9), hour("b", 9)];
+    let covers = [hour("a", 9), hour("b", 9)];
     let expected = ("salon", owner, "1", "a cut", covers.iter().collect());
     assert_eq!(told(&made), expected);
 

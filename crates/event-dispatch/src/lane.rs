@@ -83,7 +83,7 @@ struct Progress {
     begun: AtomicUsize,
     ended: AtomicUsize,
     paused: AtomicBool,
-    /// Whether the worker sleeps although the router has brought it something.
+    /// Whether a worker may sleep although the router has brought something.
     to_wake: AtomicBool,
     /// Set when the lane is given up, after which events may have their outcome already.
     abandoned: AtomicBool,
@@ -151,8 +151,8 @@ impl<E: Event> Lane<E> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues what the router has; events that do not fit, or are displaced, are settled. A worker that
-    /// has a seat is left asleep: [`run_here`](Self::run_here) follows.
+    /// Queues what the router has; events that do not fit, or are displaced, are settled. Workers are left
+    /// asleep: the router polls or wakes them once all lanes have the events.
     pub(crate) fn take(&self, events: &Events<E>) {
         self.take_unless(events, false, |_| false);
     }
@@ -202,7 +202,11 @@ impl<E: Event> Lane<E> {
                     let Some(keys) = keys else { continue };
                     displaced.extend(queue.push(Arc::clone(envelope), keys));
                 }
-                Wakers::Some(queue.wake())
+                self.progress.to_wake.store(!wake, Ordering::Relaxed);
+                match wake {
+                    true => Wakers::Some(queue.wake()),
+                    false => Wakers::Some(Vec::new()),
+                }
             }
         };
         drop(store);
@@ -289,14 +293,19 @@ impl<E: Event> Lane<E> {
         }
     }
 
-    /// The seat of a worker that sleeps although the router has brought it something.
-    pub(crate) fn to_wake(&self) -> Option<&Seat> {
-        let seat = self.seat.get();
-        seat.filter(|_| self.progress.to_wake.load(Ordering::Relaxed))
+    /// Whether a worker may sleep although the router has brought something.
+    pub(crate) fn is_to_wake(&self) -> bool {
+        self.progress.to_wake.load(Ordering::Relaxed)
+    }
+
+    /// The seat of such a worker, if it has one.
+    pub(crate) fn seat_to_wake(&self) -> Option<&Seat> {
+        self.seat.get().filter(|_| self.is_to_wake())
     }
 
     /// Wakes a worker that sleeps, if there is something to do.
     pub(crate) fn wake(&self) {
+        self.progress.to_wake.store(false, Ordering::Relaxed);
         let wakers = match &mut *self.lock() {
             Store::Runs(runs) => Wakers::One(runs.wake()),
             Store::Queue(queue) => Wakers::Some(queue.wake()),

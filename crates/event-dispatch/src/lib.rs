@@ -45,7 +45,10 @@
 //!
 //! - Events live in memory. Those that a process had not delivered when it died are gone.
 //! - Nothing stops a listener that blocks its thread. It keeps one thread of the runtime, and on a
-//!   runtime of one thread it stops everybody.
+//!   runtime of one thread it stops everybody. Listeners that have been quick so far are called one after
+//!   the other in one task: where one of them blocks all the same, the others go on after 10 ms at most,
+//!   in another task, and only a task that was woken on that thread just before waits with it, as with
+//!   any tokio task that blocks. Block in `tokio::task::spawn_blocking` instead.
 //! - Two events dispatched at the same time by two threads may reach lanes in either order, and two
 //!   types of event have no order between them.
 //! - `panic = "abort"` ends the process at a listener's panic.

@@ -22,10 +22,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::{
-    runtime::Handle,
-    task::{coop::consume_budget, yield_now},
-};
+use tokio::{runtime::Handle, task::coop::consume_budget};
 
 use crate::{
     DeadLetter, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt, ReplayError,
@@ -349,7 +346,8 @@ impl<E: Event> Route<E> {
         loop {
             // Made here, since publishers wait for the lock.
             let mut empty = Some(Arc::new(Vec::with_capacity(room)));
-            let next = poll_fn(|context| self.poll_batch(&mut empty, &mut lingered, context));
+            let next =
+                poll_fn(|context| self.poll_batch(&mut empty, &mut lingered, watch, context));
             let Some(batch) = next.await else { return };
             lingered = false;
             room = batch.len();
@@ -359,11 +357,6 @@ impl<E: Event> Route<E> {
             self.taps.offer(&batch);
             let routed = self.lock().routing.take();
             drop(routed);
-            if !watch.is_awake() {
-                watch.call();
-                // Else it would wait for this thread, which the first listener may block.
-                yield_now().await;
-            }
             let relieved = self
                 .run_lanes(batch.len() as u64, watch, &mut duty)
                 .is_err();
@@ -378,7 +371,9 @@ impl<E: Event> Route<E> {
     /// Lets the workers that sleep handle what they have been given: here, if they are quick.
     fn run_lanes(&self, events: u64, watch: &Watch, duty: &mut Duty) -> Result<(), Relieved> {
         for lane in self.first_lanes().filter(|lane| lane.pace.is_quick()) {
-            let Some(seat) = lane.to_wake() else { continue };
+            let Some(seat) = lane.seat_to_wake() else {
+                continue;
+            };
             self.roster.poll_next(duty)?;
             if watch.is_awake() {
                 let begun = lane.pace.begin();
@@ -393,11 +388,9 @@ impl<E: Event> Route<E> {
             }
         }
         self.roster.poll_no_more(duty)?;
-        // Last, since a task that was woken here may have to wait for this thread.
-        for lane in self.first_lanes() {
-            if lane.to_wake().is_some() {
-                lane.wake();
-            }
+        // Last, since the task that was woken last waits for this thread.
+        for lane in self.first_lanes().filter(|lane| lane.is_to_wake()) {
+            lane.wake();
         }
         Ok(())
     }
@@ -428,6 +421,7 @@ impl<E: Event> Route<E> {
         &self,
         empty: &mut Option<Arc<Batch<E>>>,
         lingered: &mut bool,
+        watch: &Watch,
         context: &mut Context<'_>,
     ) -> Poll<Option<Arc<Batch<E>>>> {
         let mut intake = self.lock();
@@ -443,6 +437,13 @@ impl<E: Event> Route<E> {
                 return Poll::Pending;
             }
             intake.router = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        if !watch.is_awake() {
+            drop(intake);
+            // Behind the watch, which else would wait for this thread, and the first listener may block it.
+            watch.call();
+            context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let mut batch = empty.take().unwrap_or_default();

@@ -122,3 +122,154 @@ impl Seat {
         self.state.store(GONE, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Wakes {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// A seat whose worker does `then` at each poll, as somebody else would at the same time, and waits.
+    fn seat_of(
+        home: &Arc<Wakes>,
+        then: impl Fn(&Seat, &Context<'_>) + Send + 'static,
+    ) -> (Arc<Seat>, Arc<()>) {
+        let alive = Arc::new(());
+        let kept = Arc::clone(&alive);
+        let seat = Arc::new_cyclic(|seat: &std::sync::Weak<Seat>| {
+            let seat = seat.clone();
+            let mut polls = 0;
+            Seat::new(poll_fn(move |context| {
+                let _kept = &kept;
+                polls += 1;
+                // The first poll only tells the home.
+                if polls > 1
+                    && let Some(seat) = seat.upgrade()
+                {
+                    then(&seat, context);
+                }
+                Poll::Pending
+            }))
+        });
+        let waker = Waker::from(Arc::clone(home));
+        let first = seat.poll_at_home(&Context::from_waker(&waker));
+        assert!(first.is_pending());
+        (seat, alive)
+    }
+
+    fn is_dropped(alive: &Arc<()>) -> bool {
+        Arc::strong_count(alive) == 1
+    }
+
+    #[test]
+    fn a_worker_waits_with_the_waker_of_its_home_wherever_it_is_polled() {
+        let home = Arc::new(Wakes::default());
+        let (seat, _) = seat_of(&home, |_, context| context.waker().wake_by_ref());
+        seat.poll_here();
+        assert_eq!(home.count(), 1);
+    }
+
+    #[test]
+    fn a_worker_is_not_polled_elsewhere_before_its_home_is_known() {
+        let seat = Seat::new(async { panic!("polled") });
+        seat.poll_here();
+        assert_eq!(seat.state.load(Ordering::Relaxed), FREE);
+    }
+
+    #[test]
+    fn a_home_that_finds_its_seat_taken_is_woken_once_it_is_free() {
+        let home = Arc::new(Wakes::default());
+        let (seat, _) = seat_of(&home, |seat, context| {
+            assert!(seat.poll_at_home(context).is_pending());
+            assert!(seat.poll_at_home(context).is_pending());
+        });
+        seat.poll_here();
+        assert_eq!(home.count(), 1);
+        seat.poll_here();
+        assert_eq!(home.count(), 2, "the seat was free again");
+    }
+
+    #[test]
+    fn nobody_polls_a_worker_that_is_being_polled() {
+        let home = Arc::new(Wakes::default());
+        let polls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&polls);
+        let (seat, _) = seat_of(&home, move |seat, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            seat.poll_here();
+        });
+        seat.poll_here();
+        assert_eq!(polls.load(Ordering::Relaxed), 1);
+        assert_eq!(
+            home.count(),
+            0,
+            "whoever brings something wakes the worker itself"
+        );
+    }
+
+    #[test]
+    fn a_home_that_goes_drops_its_worker() {
+        let home = Arc::new(Wakes::default());
+        let (seat, alive) = seat_of(&home, |_, _| {});
+        assert!(!is_dropped(&alive));
+        seat.evict();
+        assert!(is_dropped(&alive));
+        seat.evict();
+        seat.poll_here();
+    }
+
+    #[test]
+    fn a_worker_whose_home_goes_during_a_poll_is_dropped_behind_it() {
+        let home = Arc::new(Wakes::default());
+        let (seat, alive) = seat_of(&home, |seat, context| {
+            assert!(seat.poll_at_home(context).is_pending());
+            seat.evict();
+        });
+        seat.poll_here();
+        assert!(is_dropped(&alive));
+    }
+
+    #[test]
+    fn a_worker_that_panics_or_ends_elsewhere_tells_its_home() {
+        for panics in [true, false] {
+            let home = Arc::new(Wakes::default());
+            let mut polls = 0;
+            let seat = Seat::new(poll_fn(move |_| {
+                polls += 1;
+                assert!(polls == 1 || !panics, "the worker panics");
+                match polls {
+                    1 => Poll::Pending,
+                    _ => Poll::Ready(()),
+                }
+            }));
+            let waker = Waker::from(Arc::clone(&home));
+            let context = Context::from_waker(&waker);
+            assert!(seat.poll_at_home(&context).is_pending());
+            seat.poll_here();
+            assert_eq!(home.count(), 1);
+            assert!(seat.poll_at_home(&context).is_ready());
+        }
+    }
+}

@@ -38,9 +38,9 @@ pub(super) const CATALOGUE: &[Planted] = &[
     },
     Planted {
         name: "listeners_wait_for_each_other",
-        file: "crates/event-dispatch/src/call.rs",
-        from: "        if self.attempt == 0 {\n",
-        to: "        static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());\n        let _one = ONE.lock().await;\n        if self.attempt == 0 {\n",
+        file: "crates/event-dispatch/src/worker.rs",
+        from: "            let events = std::slice::from_ref(envelope);\n",
+        to: "            static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());\n            let _one = ONE.lock().await;\n            let events = std::slice::from_ref(envelope);\n",
         tests: facade!("bad_listeners", "a_listener_that_is_slow"),
     },
     Planted {
