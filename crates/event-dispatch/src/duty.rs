@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //!
-//! 1. One router is on duty. It loses the duty only while it polls workers, when it has given every
-//!    event that it took to all lanes.
+//! 1. One router is on duty. It loses the duty only while it polls workers, when all lanes have been given
+//!    the same events.
 //! 2. Who has lost the duty touches nothing of the route any more.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -32,7 +32,7 @@ use crate::{
     ledger::{Counters, Entry},
     pace::Pace,
     queue::{Hands, Keys, Next, Queue},
-    runs::{Events, NextRun, Run, Runs, let_go},
+    runs::{NextRun, Run, Runs, let_go},
     seat::Seat,
 };
 
@@ -153,21 +153,25 @@ impl<E: Event> Lane<E> {
 
     /// Queues what the router has; events that do not fit, or are displaced, are settled. Workers are left
     /// asleep: the router polls or wakes them once all lanes have the events.
-    pub(crate) fn take(&self, events: &Events<E>) {
+    pub(crate) fn take(&self, events: &Run<E>) {
         self.take_unless(events, false, |_| false);
     }
 
     /// Queues events, unless something says otherwise while the lane is locked.
     fn take_unless(
         &self,
-        events: &Events<E>,
+        events: &Run<E>,
         wake: bool,
         refuse: impl FnOnce(&Store<E>) -> bool,
     ) -> bool {
         // Without key functions nothing of the application runs, and no buffer is needed.
         let keyed = self.policy.order_key.is_some() || self.policy.coalesce_key.is_some();
         let keys: Vec<Option<Keys>> = if keyed {
-            events.iter().map(|envelope| self.keys(envelope)).collect()
+            events
+                .events()
+                .iter()
+                .map(|envelope| self.keys(envelope))
+                .collect()
         } else {
             vec![]
         };
@@ -182,7 +186,7 @@ impl<E: Event> Lane<E> {
             Store::Runs(runs) => {
                 let begun = self.progress.begun.load(Ordering::Relaxed);
                 let (taken, outcome) = runs.push(events, begun);
-                let left = events[taken..].iter();
+                let left = events.events()[taken..].iter();
                 displaced.extend(left.map(|envelope| (Arc::clone(envelope), outcome)));
                 match wake {
                     true => Wakers::One(runs.wake()),
@@ -194,7 +198,7 @@ impl<E: Event> Lane<E> {
                 }
             }
             Store::Queue(queue) => {
-                for (index, envelope) in events.iter().enumerate() {
+                for (index, envelope) in events.events().iter().enumerate() {
                     let keys = match keyed {
                         true => keys[index],
                         false => Some(Keys::default()),
@@ -220,9 +224,9 @@ impl<E: Event> Lane<E> {
 
     /// Queues one event.
     fn take_one(&self, envelope: &Arc<Envelope<E>>) {
-        let events = Arc::new(vec![Arc::clone(envelope)]);
+        let events = Run::of(envelope);
         self.take_unless(&events, true, |_| false);
-        let_go(events);
+        let_go(events.batch);
     }
 
     /// Queues an event that goes to this listener only.
@@ -231,9 +235,9 @@ impl<E: Event> Lane<E> {
     pub(crate) fn replay(&self, envelope: &Arc<Envelope<E>>) -> bool {
         self.tell(envelope, Stage::Dispatched);
         self.counters.replayed.fetch_add(1, Ordering::Relaxed);
-        let events = Arc::new(vec![Arc::clone(envelope)]);
+        let events = Run::of(envelope);
         let taken = self.take_unless(&events, true, Store::is_closed);
-        let_go(events);
+        let_go(events.batch);
         if !taken {
             self.counters.replayed.fetch_sub(1, Ordering::Relaxed);
             self.tell(envelope, Stage::Refused);
@@ -328,7 +332,7 @@ impl<E: Event> Lane<E> {
         self.progress.rewind();
         drop(store);
         if let Some(ended) = ended {
-            let_go(ended.events);
+            let_go(ended.batch);
         }
         match next {
             NextRun::Run(run) => Poll::Ready(Some(run)),
@@ -572,7 +576,7 @@ impl<E: Event> Lane<E> {
             for envelope in run.events() {
                 self.abandon_one(envelope);
             }
-            let_go(run.events);
+            let_go(run.batch);
         }
     }
 

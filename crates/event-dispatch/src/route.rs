@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! 1. An accepted envelope is in `batch`, in `routing`, or has been given to every lane. The router
-//!    clears `routing` only after the last lane has it.
+//!    clears `routing` only after the last lane has all of it, and another router goes on with it.
 //! 2. The publisher wakes the router only when it put the first envelope into an empty batch and the
 //!    router sleeps: one wake, whatever the number of listeners.
 //! 3. The router runs no code of the application except key functions, whose panics are caught.
@@ -38,7 +38,7 @@ use crate::{
     lane::Lane,
     ledger::{Deaths, Entry},
     outcome::Marks,
-    runs::let_go,
+    runs::{Run, let_go},
     stream::Taps,
     task::{counted, spawn},
     trace_context::TraceContext,
@@ -71,8 +71,8 @@ struct Intake<E> {
     batch: Batch<E>,
     /// When the first envelope of the batch was accepted.
     batch_accepted: u64,
-    /// The batch that the router is giving to the lanes.
-    routing: Option<Arc<Batch<E>>>,
+    /// The batch that the router is giving to the lanes, and up to where it has.
+    routing: Option<Run<E>>,
     router: Option<Waker>,
     closed: bool,
     accepted: u64,
@@ -80,6 +80,9 @@ struct Intake<E> {
 }
 
 type Batch<E> = Vec<Arc<Envelope<E>>>;
+
+/// How many events the router gives to all lanes before it gives them the next.
+const AT_ONCE: usize = 64;
 
 /// What the intake made of an envelope.
 enum Admission {
@@ -338,38 +341,52 @@ impl<E: Event> Route<E> {
         spawn(core, runtime, counted(core, router, ended));
     }
 
-    /// Gives batches to the lanes until the intake is closed and empty, or another router has taken
-    /// over.
+    /// Gives events to the lanes until the intake is closed and empty, or another router has taken over.
     async fn run(&self, watch: &Watch, mut duty: Duty) {
         let mut lingered = false;
         let mut room = 0;
         loop {
             // Made here, since publishers wait for the lock.
             let mut empty = Some(Arc::new(Vec::with_capacity(room)));
+            while let Some(events) = self.next_of_batch() {
+                for lane in self.first_lanes() {
+                    lane.take(&events);
+                }
+                let relieved = self.run_lanes(&events, watch, &mut duty).is_err();
+                room = events.batch.len();
+                let_go(events.batch);
+                if relieved {
+                    return;
+                }
+                consume_budget().await;
+            }
             let next =
                 poll_fn(|context| self.poll_batch(&mut empty, &mut lingered, watch, context));
             let Some(batch) = next.await else { return };
             lingered = false;
-            room = batch.len();
-            for lane in self.first_lanes() {
-                lane.take(&batch);
-            }
             self.taps.offer(&batch);
-            let routed = self.lock().routing.take();
-            drop(routed);
-            let relieved = self
-                .run_lanes(batch.len() as u64, watch, &mut duty)
-                .is_err();
             let_go(batch);
-            if relieved {
-                return;
-            }
-            consume_budget().await;
         }
     }
 
+    /// The next events of the batch that is being given to the lanes: few enough to stay in the
+    /// processor's cache until the last lane has handled them.
+    fn next_of_batch(&self) -> Option<Run<E>> {
+        let mut intake = self.lock();
+        let routing = intake.routing.as_mut()?;
+        let given = routing.range.end;
+        if given == routing.batch.len() {
+            let routed = intake.routing.take();
+            drop(intake);
+            routed.into_iter().for_each(|run| let_go(run.batch));
+            return None;
+        }
+        routing.range = given..routing.batch.len().min(given + AT_ONCE);
+        Some(routing.clone())
+    }
+
     /// Lets the workers that sleep handle what they have been given: here, if they are quick.
-    fn run_lanes(&self, events: u64, watch: &Watch, duty: &mut Duty) -> Result<(), Relieved> {
+    fn run_lanes(&self, events: &Run<E>, watch: &Watch, duty: &mut Duty) -> Result<(), Relieved> {
         for lane in self.first_lanes().filter(|lane| lane.pace.is_quick()) {
             let Some(seat) = lane.seat_to_wake() else {
                 continue;
@@ -379,7 +396,7 @@ impl<E: Event> Route<E> {
                 let begun = lane.pace.begin();
                 seat.poll_here();
                 if let Some(begun) = begun {
-                    lane.pace.end(begun.elapsed(), events);
+                    lane.pace.end(begun.elapsed(), events.range.len() as u64);
                 }
             }
             if !self.roster.has(*duty) {
@@ -403,7 +420,7 @@ impl<E: Event> Route<E> {
         let mut intake = self.lock();
         intake.closed = true;
         let batch = mem::take(&mut intake.batch);
-        let routing = intake.routing.take();
+        let routing = intake.routing.take().map(|run| run.batch);
         drop(intake);
         self.abandon_all(routing.as_deref(), &batch);
         for lane in self.first_lanes() {
@@ -450,7 +467,10 @@ impl<E: Event> Route<E> {
         if let Some(batch) = Arc::get_mut(&mut batch) {
             mem::swap(batch, &mut intake.batch);
         }
-        intake.routing = Some(Arc::clone(&batch));
+        intake.routing = Some(Run {
+            batch: Arc::clone(&batch),
+            range: 0..0,
+        });
         Poll::Ready(Some(batch))
     }
 }
@@ -492,7 +512,7 @@ impl<E: Event> AnyRoute for Route<E> {
         let mut intake = self.lock();
         intake.closed = true;
         let batch = mem::take(&mut intake.batch);
-        let routing = intake.routing.clone();
+        let routing = intake.routing.as_ref().map(|run| Arc::clone(&run.batch));
         drop(intake);
         // The intake before the lanes: what leaves it in between is found there.
         self.abandon_all(routing.as_deref(), &batch);

@@ -1,33 +1,50 @@
 //! [`Runs`]: what waits in a lane that takes its events as they come.
 //!
 //! A lane without keys, with one worker and nothing to replace, needs no queue of its own: it holds the
-//! router's batches, which all such lanes share, and how many of each are its to handle.
+//! router's batches, which all such lanes share, and which events of each are its to handle.
 
-use std::{collections::VecDeque, mem, sync::Arc, task::Waker};
+use std::{collections::VecDeque, mem, ops::Range, sync::Arc, task::Waker};
 
 use crate::{Envelope, Outcome, Reason, guard::guarded};
 
 /// Events that the router gives to all lanes at once.
 pub(crate) type Events<E> = Arc<Vec<Arc<Envelope<E>>>>;
 
-/// The first so many of a router's batch.
+/// Some of a router's batch.
 pub(crate) struct Run<E> {
-    pub(crate) events: Events<E>,
-    pub(crate) length: usize,
+    pub(crate) batch: Events<E>,
+    pub(crate) range: Range<usize>,
 }
 
 impl<E> Clone for Run<E> {
     fn clone(&self) -> Self {
         Self {
-            events: Arc::clone(&self.events),
-            length: self.length,
+            batch: Arc::clone(&self.batch),
+            range: self.range.clone(),
         }
     }
 }
 
 impl<E> Run<E> {
+    /// A batch of one event.
+    pub(crate) fn of(envelope: &Arc<Envelope<E>>) -> Self {
+        Self {
+            batch: Arc::new(vec![Arc::clone(envelope)]),
+            range: 0..1,
+        }
+    }
+
     pub(crate) fn events(&self) -> &[Arc<Envelope<E>>] {
-        &self.events[..self.length]
+        &self.batch[self.range.clone()]
+    }
+
+    /// The first so many of these.
+    fn first(&self, most: usize) -> Self {
+        let end = self.range.end.min(self.range.start + most);
+        Self {
+            batch: Arc::clone(&self.batch),
+            range: self.range.start..end,
+        }
     }
 }
 
@@ -63,23 +80,25 @@ impl<E> Runs<E> {
 
     /// Takes the first of `events` that there is room for; returns how many, and how the others end.
     /// Of the run that the worker has, it has begun so many.
-    pub(crate) fn push(&mut self, events: &Events<E>, begun: usize) -> (usize, Outcome) {
+    pub(crate) fn push(&mut self, events: &Run<E>, begun: usize) -> (usize, Outcome) {
         if self.closed {
             return (0, Outcome::Abandoned);
         }
         let room = self.capacity.saturating_sub(self.count(begun));
-        let length = events.len().min(room);
+        let length = events.range.len().min(room);
         if length > 0 {
-            let events = Arc::clone(events);
-            self.waiting.push_back(Run { events, length });
+            self.waiting.push_back(events.first(length));
         }
         (length, Outcome::Dead(Reason::Overflowed))
     }
 
     /// How many wait.
     fn count(&self, begun: usize) -> usize {
-        let in_hand = self.in_hand.as_ref().map_or(0, |run| run.length - begun);
-        let waiting = self.waiting.iter().map(|run| run.length);
+        let in_hand = self
+            .in_hand
+            .as_ref()
+            .map_or(0, |run| run.range.len() - begun);
+        let waiting = self.waiting.iter().map(|run| run.range.len());
         in_hand + waiting.sum::<usize>()
     }
 

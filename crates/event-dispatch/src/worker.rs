@@ -25,7 +25,7 @@ pub(crate) async fn work<E: Event, H: Handler<E>>(
 
 async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Lane<E>, handler: &H, core: &Arc<Core>) {
     while let Some(run) = poll_fn(|context| lane.poll_run(context)).await {
-        let mut current = Some(Current::new(Arc::clone(core), Arc::clone(&run.events) as _));
+        let mut current = Some(Current::new(Arc::clone(core), Arc::clone(&run.batch) as _));
         for (index, envelope) in run.events().iter().enumerate() {
             while !lane.begin(index) {
                 poll_fn(|context| lane.poll_resumed(context)).await;
@@ -34,7 +34,7 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Lane<E>, handler: &H, core
                 continue;
             }
             if let Some(current) = &mut current {
-                current.index = index;
+                current.index = run.range.start + index;
             }
             let events = std::slice::from_ref(envelope);
             let mut future = pin!(None);
@@ -46,7 +46,7 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Lane<E>, handler: &H, core
             }
         }
         drop(current);
-        let_go(run.events);
+        let_go(run.batch);
         consume_budget().await;
     }
 }

@@ -74,8 +74,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "a_lane_has_no_bound",
         file: "crates/event-dispatch/src/runs.rs",
-        from: "let length = events.len().min(room);",
-        to: "let length = events.len().min(room.max(events.len()));",
+        from: "let length = events.range.len().min(room);",
+        to: "let length = events.range.len().min(room.max(events.range.len()));",
         tests: facade!("dispatch_overflow"),
     },
     Planted {
