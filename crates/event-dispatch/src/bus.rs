@@ -3,8 +3,10 @@
 //! # Invariants
 //!
 //! 1. The set of routes is fixed when the bus is built, so `dispatch` finds one without a lock.
-//! 2. Tasks hold the core, handles hold the core and the [`Handles`]; the core holds neither. So the
-//!    last handle closes the intake, the tasks end when they have drained, and the core goes last.
+//! 2. Tasks hold the core, handles hold the core and the [`Handles`]; the core holds no handle. So the
+//!    last handle closes the intake, and the tasks end when they have drained. A worker in a seat holds the
+//!    core, which holds its lane; the seat lets go of it when it ends or its task is gone, so the core goes
+//!    last.
 
 use std::{
     any::{Any, TypeId},
@@ -38,7 +40,8 @@ use crate::{
 ///
 /// A handle: `clone` is cheap, and all clones are one bus. It owns one task for every type of event
 /// and [`concurrency`](crate::Policy::concurrency) tasks for every listener, on the tokio runtime it
-/// was built in. When the last handle is dropped, the bus takes no more events, delivers those that
+/// was built in; and on a runtime of several threads one more, which looks every 5 ms whether a listener
+/// blocks others, until a second after the last event. When the last handle is dropped, the bus takes no more events, delivers those that
 /// it has, and ends its tasks; [`shutdown`](Self::shutdown) does that with a deadline and a report.
 ///
 /// A listener that dispatches should use [`Delivery::current`](crate::Delivery::current) instead of

@@ -285,7 +285,9 @@ impl<E: Event> Lane<E> {
         let (begun, done) = (self.pace.begin(), self.counters.done());
         let polled = seat.poll_at_home(context);
         if let Some(begun) = begun {
-            self.pace.end(begun.elapsed(), self.counters.done() - done);
+            // The count may fall: an event counted too early, since somebody had abandoned it, is taken back.
+            let events = self.counters.done().saturating_sub(done);
+            self.pace.end(begun.elapsed(), events);
         }
         polled
     }

@@ -6,7 +6,8 @@
 //!    clears `routing` only after the last lane has all of it, and another router goes on with it.
 //! 2. The publisher wakes the router only when it put the first envelope into an empty batch and the
 //!    router sleeps: one wake, whatever the number of listeners.
-//! 3. The router runs no code of the application except key functions, whose panics are caught.
+//! 3. The router runs code of the application in two places: key functions, and listeners whose workers it
+//!    polls. Panics of both are caught, and a listener that blocks it costs it the duty.
 //! 4. Whether an event is accepted is decided under the intake's lock, so after `close` has returned
 //!    nothing more is accepted.
 
@@ -346,24 +347,24 @@ impl<E: Event> Route<E> {
         let mut lingered = false;
         let mut room = 0;
         loop {
-            // Made here, since publishers wait for the lock.
-            let mut empty = Some(Arc::new(Vec::with_capacity(room)));
             while let Some(events) = self.next_of_batch() {
                 for lane in self.first_lanes() {
                     lane.take(&events);
                 }
                 let relieved = self.run_lanes(&events, watch, &mut duty).is_err();
-                room = events.batch.len();
                 let_go(events.batch);
                 if relieved {
                     return;
                 }
                 consume_budget().await;
             }
+            // Made here, since publishers wait for the lock.
+            let mut empty = Some(Arc::new(Vec::with_capacity(room)));
             let next =
                 poll_fn(|context| self.poll_batch(&mut empty, &mut lingered, watch, context));
             let Some(batch) = next.await else { return };
             lingered = false;
+            room = batch.len();
             self.taps.offer(&batch);
             let_go(batch);
         }
