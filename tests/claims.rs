@@ -1,27 +1,15 @@
 //! What is claimed nobody else can claim, until it is released or over, and within stated bounds.
 
+mod support;
+
 use std::{num::NonZeroU32, time::Duration};
 
+use support::claims::{MINUTE, hour, request};
 use tokio::time::{Instant, advance};
 use vacancy::cache::{
     Claim, ClaimError, ClaimRequest, Claims, Cover, ExtendClaimError, InvalidClaim, LONGEST_CLAIM,
     MAX_CLAIMS, Scope, Share, Span, unique_claim_id,
 };
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// The hour of this number on a chair of the salon.
-fn hour(chair: &'static str, hour: i64) -> Cover {
-    Cover::new(
-        Scope::new("salon", "chair", chair),
-        Span::new(hour, hour + 1),
-    )
-}
-
-/// A request for a minute.
-fn request(id: &str, owner: &str) -> ClaimRequest {
-    ClaimRequest::new(id, owner, MINUTE)
-}
 
 async fn claim(claims: &Claims, request: &ClaimRequest) -> Claim {
     claims.claim(request).await.expect("nothing is in the way")

@@ -4,15 +4,16 @@ mod support;
 
 use std::time::Duration;
 
-use support::soon;
+use support::{
+    claims::{MINUTE, hour, request},
+    soon,
+};
 use tokio::time::Instant;
 use vacancy::cache::{
     Claim, ClaimError, ClaimRequest, Claims, Cover, ExtendClaimError, MAX_CLAIMS, Redis, Scope,
     Share, Span,
 };
 use vacancy_testbed::RedisServer;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Redis tells whole milliseconds.
 const TICK: Duration = Duration::from_millis(1);
@@ -26,19 +27,6 @@ async fn two() -> (RedisServer, Claims, Claims) {
     };
     let (one, other) = (claims(), claims());
     (server, one, other)
-}
-
-/// The hour of this number on a chair of the salon.
-fn hour(chair: &str, hour: i64) -> Cover {
-    let chair = chair.to_owned();
-    Cover::new(
-        Scope::new("salon", "chair", chair),
-        Span::new(hour, hour + 1),
-    )
-}
-
-fn request(id: &str, owner: &str) -> ClaimRequest {
-    ClaimRequest::new(id, owner, MINUTE)
 }
 
 async fn claim(claims: &Claims, request: &ClaimRequest) -> Claim {

@@ -6,6 +6,7 @@
     reason = "each test file uses a part of it"
 )]
 
+pub(crate) mod claims;
 pub(crate) mod diary;
 #[cfg(feature = "redis")]
 pub(crate) mod nodes;
