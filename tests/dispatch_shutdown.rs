@@ -271,7 +271,17 @@ fn the_end_of_the_runtime_settles_everything() {
             let report = within(receipt.settled()).await;
             assert_eq!(report.outcome("hangs"), Some(Outcome::Abandoned));
         }
-        assert!(within(bus.dispatch(Ping(11)).settled()).await.is_closed());
+        // The tasks of the first runtime go one after the other: an event may still find the last of them.
+        let closed = async {
+            loop {
+                let report = bus.dispatch(Ping(11)).settled().await;
+                if report.is_closed() {
+                    break;
+                }
+                assert_eq!(report.outcome("hangs"), Some(Outcome::Abandoned));
+            }
+        };
+        within(closed).await;
         assert!(bus.ledger().balanced());
         within(bus.shutdown(Duration::from_secs(1))).await;
     });
