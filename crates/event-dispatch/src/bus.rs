@@ -180,16 +180,7 @@ impl Core {
         let closed = self.closed.load(Ordering::Acquire);
         let counter = if closed { &self.refused } else { &self.unheard };
         counter.fetch_add(1, Ordering::Relaxed);
-        let header = Header {
-            id,
-            name: E::NAME,
-            version: E::VERSION,
-            depth: origin.depth,
-            accepted: Acceptance::default(),
-            cause: origin.cause,
-            trace: origin.trace,
-            replay_of: None,
-        };
+        let header = origin.header::<E>(id);
         let stage = if closed {
             Stage::Refused
         } else {

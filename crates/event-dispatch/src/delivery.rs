@@ -14,7 +14,7 @@ use tracing::Span;
 use crate::{
     Event, EventId, Receipt,
     bus::Core,
-    envelope::{Envelope, Header, Link, Parcel, Parcels},
+    envelope::{Acceptance, Envelope, Header, Link, Parcel, Parcels},
     guard::{Panic, guarded},
     trace_context::TraceContext,
 };
@@ -127,6 +127,20 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    /// The header of an event that was dispatched there.
+    pub(crate) fn header<E: Event>(self, id: EventId) -> Header {
+        Header {
+            id,
+            name: E::NAME,
+            version: E::VERSION,
+            depth: self.depth,
+            accepted: Acceptance::default(),
+            cause: self.cause,
+            trace: self.trace,
+            replay_of: None,
+        }
+    }
+
     /// The origin of a dispatch that an event leads to.
     pub(crate) fn caused_by(header: &Header) -> Self {
         Self {

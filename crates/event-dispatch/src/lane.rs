@@ -13,26 +13,31 @@
 //! 5. Workers end once the lane is closed and nothing waits. If they end otherwise, because their
 //!    task was aborted or the runtime ended, the last of them settles what waits.
 
+mod progress;
+mod settlement;
+mod supply;
+
 use std::{
     borrow::Cow,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+        atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::Waker,
 };
 
+use self::progress::Progress;
 #[cfg(feature = "rate-limit")]
 use crate::rate_limit::Limiter;
 use crate::{
-    Abandoned, Batching, Envelope, Event, LaneState, Outcome, Policy, Reason, Stage,
+    Batching, Envelope, Event, LaneState, Outcome, Policy, Reason, Stage,
     ends::Ends,
     failed::OnFailure,
     guard::guarded,
     ledger::{Counters, Entry},
     pace::Pace,
-    queue::{Hands, Keys, Next, Queue},
-    runs::{NextRun, Run, Runs, let_go},
+    queue::{Keys, Queue},
+    runs::{Run, Runs, let_go},
     seat::Seat,
 };
 
@@ -74,26 +79,6 @@ impl<E> Store<E> {
             Self::Runs(runs) => runs.is_closed(),
             Self::Queue(queue) => queue.is_closed(),
         }
-    }
-}
-
-/// How far the worker is in its run, and whether it may go on; for lanes of runs.
-#[derive(Default)]
-struct Progress {
-    begun: AtomicUsize,
-    ended: AtomicUsize,
-    paused: AtomicBool,
-    /// Whether a worker may sleep although the router has brought something.
-    to_wake: AtomicBool,
-    /// Set when the lane is given up, after which events may have their outcome already.
-    abandoned: AtomicBool,
-}
-
-impl Progress {
-    /// For the next run, or none.
-    fn rewind(&self) {
-        self.begun.store(0, Ordering::Relaxed);
-        self.ended.store(0, Ordering::Relaxed);
     }
 }
 
@@ -266,159 +251,6 @@ impl<E: Event> Lane<E> {
         }
     }
 
-    /// Whether the lane has one worker, which is given runs.
-    pub(crate) fn has_runs(&self) -> bool {
-        matches!(&*self.lock(), Store::Runs(_))
-    }
-
-    /// Gives a lane of runs its worker.
-    pub(crate) fn seat(&self, worker: impl Future<Output = ()> + Send + 'static) {
-        // Once, when the bus is built.
-        let _ = self.seat.set(Seat::new(worker));
-    }
-
-    /// Polls the worker in its own task.
-    pub(crate) fn poll_at_home(&self, context: &Context<'_>) -> Poll<()> {
-        let Some(seat) = self.seat.get() else {
-            return Poll::Ready(());
-        };
-        let (begun, done) = (self.pace.begin(), self.counters.done());
-        let polled = seat.poll_at_home(context);
-        if let Some(begun) = begun {
-            // The count may fall: an event counted too early, since somebody had abandoned it, is taken back.
-            let events = self.counters.done().saturating_sub(done);
-            self.pace.end(begun.elapsed(), events);
-        }
-        polled
-    }
-
-    /// Called when the worker's own task is gone, however it ended.
-    pub(crate) fn home_is_gone(&self) {
-        if let Some(seat) = self.seat.get() {
-            seat.evict();
-        }
-    }
-
-    /// Whether a worker may sleep although the router has brought something.
-    pub(crate) fn is_to_wake(&self) -> bool {
-        self.progress.to_wake.load(Ordering::Relaxed)
-    }
-
-    /// The seat of such a worker, if it has one.
-    pub(crate) fn seat_to_wake(&self) -> Option<&Seat> {
-        self.seat.get().filter(|_| self.is_to_wake())
-    }
-
-    /// Wakes a worker that sleeps, if there is something to do.
-    pub(crate) fn wake(&self) {
-        self.progress.to_wake.store(false, Ordering::Relaxed);
-        let wakers = match &mut *self.lock() {
-            Store::Runs(runs) => Wakers::One(runs.wake()),
-            Store::Queue(queue) => Wakers::Some(queue.wake()),
-        };
-        wakers.wake();
-    }
-
-    /// Gives the worker of a lane of runs its next run, after which the one it had counts as ended;
-    /// `None` if the lane is closed and empty.
-    pub(crate) fn poll_run(&self, context: &mut Context<'_>) -> Poll<Option<Run<E>>> {
-        let mut store = self.lock();
-        let Store::Runs(runs) = &mut *store else {
-            return Poll::Ready(None);
-        };
-        let (next, ended) = runs.next();
-        if let NextRun::Nothing = next {
-            runs.sleep(context.waker());
-        }
-        self.progress.to_wake.store(false, Ordering::Relaxed);
-        self.progress.rewind();
-        drop(store);
-        if let Some(ended) = ended {
-            let_go(ended.batch);
-        }
-        match next {
-            NextRun::Run(run) => Poll::Ready(Some(run)),
-            NextRun::End => Poll::Ready(None),
-            NextRun::Nothing => Poll::Pending,
-        }
-    }
-
-    /// Begins the event that has `index` in the worker's run, unless the lane is paused.
-    pub(crate) fn begin(&self, index: usize) -> bool {
-        self.progress.ended.store(index, Ordering::Relaxed);
-        if self.progress.paused.load(Ordering::Relaxed) {
-            return false;
-        }
-        self.progress.begun.store(index + 1, Ordering::Relaxed);
-        true
-    }
-
-    /// Ready once the lane is not paused.
-    pub(crate) fn poll_resumed(&self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut *self.lock() {
-            Store::Runs(runs) if runs.is_paused() => {
-                runs.sleep(context.waker());
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
-    }
-
-    /// Gives a worker its next events, after which those it had count as ended; false if the lane is
-    /// closed and empty.
-    pub(crate) fn poll_next(&self, hands: &mut Hands<E>, context: &mut Context<'_>) -> Poll<bool> {
-        let mut store = self.lock();
-        let Store::Queue(queue) = &mut *store else {
-            return Poll::Ready(false);
-        };
-        queue.end(hands);
-        let next = queue.next(hands);
-        if next == Next::Nothing {
-            queue.sleep(hands, context.waker());
-        }
-        let heir = queue.heir(hands);
-        drop(store);
-        if let Some(waker) = heir {
-            waker.wake();
-        }
-        hands.let_go_of_ended();
-        match next {
-            Next::Events => Poll::Ready(true),
-            Next::End => Poll::Ready(false),
-            Next::Nothing => Poll::Pending,
-        }
-    }
-
-    /// Fills a batch that has begun; ready when it is full, or nothing more will come.
-    pub(crate) fn poll_more(&self, hands: &mut Hands<E>, context: &mut Context<'_>) -> Poll<()> {
-        let mut store = self.lock();
-        let Store::Queue(queue) = &mut *store else {
-            return Poll::Ready(());
-        };
-        queue.next(hands);
-        if hands.are_full() || queue.is_over() {
-            return Poll::Ready(());
-        }
-        queue.sleep(hands, context.waker());
-        Poll::Pending
-    }
-
-    /// Whether the listener may have to wait for its [`turn`](Self::turn).
-    pub(crate) fn is_limited(&self) -> bool {
-        #[cfg(feature = "rate-limit")]
-        return self.limiter.is_some();
-        #[cfg(not(feature = "rate-limit"))]
-        false
-    }
-
-    /// Waits until the listener may be called once more.
-    pub(crate) async fn turn(&self) {
-        #[cfg(feature = "rate-limit")]
-        if let Some(limiter) = &self.limiter {
-            limiter.turn().await;
-        }
-    }
-
     /// Stops handing out events, or goes on.
     pub(crate) fn pause(&self, paused: bool) {
         let mut store = self.lock();
@@ -449,104 +281,6 @@ impl<E: Event> Lane<E> {
             running,
             paused,
         }
-    }
-
-    /// Tells the observers of a step before the event's end.
-    pub(crate) fn tell(&self, envelope: &Envelope<E>, stage: Stage<'_>) {
-        self.ends
-            .observers
-            .tell(envelope.header(), Some(&self.listener), stage);
-    }
-
-    /// Settles the event here, if it has no outcome yet, and gives it to the lanes that come after.
-    pub(crate) fn end(
-        &self,
-        envelope: &Arc<Envelope<E>>,
-        outcome: Outcome,
-        attempts: u32,
-        error: String,
-    ) {
-        let settled = self.settle(envelope, outcome, attempts, error);
-        if settled && !envelope.header().is_replay() {
-            for follower in self.followers() {
-                follower.arrive(envelope);
-            }
-        }
-    }
-
-    /// Settles the event as done, if it has no outcome yet; what most events come to.
-    pub(crate) fn done(&self, envelope: &Arc<Envelope<E>>, attempts: u32) {
-        if self.ends.observers.is_empty() && self.followers().is_empty() {
-            let slot = envelope.header().slot(self.slot);
-            self.counters.count(Outcome::Done);
-            if !envelope.marks().settle_plainly(slot, Outcome::Done) {
-                self.counters.discount_done();
-            }
-        } else {
-            self.end(envelope, Outcome::Done, attempts, String::new());
-        }
-    }
-
-    /// Counts and records an outcome, if the event has none yet.
-    pub(crate) fn settle(
-        &self,
-        envelope: &Arc<Envelope<E>>,
-        outcome: Outcome,
-        attempts: u32,
-        error: String,
-    ) -> bool {
-        let slot = envelope.header().slot(self.slot);
-        envelope.marks().settle(slot, outcome, || {
-            self.counters.count(outcome);
-            let stage = Stage::Ended {
-                outcome,
-                attempts,
-                error: &error,
-            };
-            self.tell(envelope, stage);
-            match outcome {
-                Outcome::Dead(reason) => {
-                    let (parcel, listener) = (Arc::clone(envelope) as _, self.listener.clone());
-                    let letters = &self.ends.dead_letters;
-                    let letter = letters.bury(parcel, listener, reason, error, attempts);
-                    // Here, so that whoever waits for the outcome finds the failure dispatched.
-                    self.ends.tell_failure(self.on_failure, letter, envelope);
-                }
-                Outcome::Abandoned => self.ends.abandoned.name(Abandoned {
-                    event: E::NAME,
-                    id: envelope.id(),
-                    listener: self.listener.clone(),
-                }),
-                _ => {}
-            }
-        })
-    }
-
-    /// Called by each lane that this one comes after, once the event has ended there.
-    fn arrive(&self, envelope: &Arc<Envelope<E>>) {
-        // Of two that end at once, at least one has to see both.
-        fence(Ordering::SeqCst);
-        let marks = envelope.marks();
-        let mut predecessors = self.predecessors.iter();
-        if predecessors.all(|slot| marks.outcome(*slot).is_some()) && marks.queue(self.slot) {
-            self.take_one(envelope);
-        }
-    }
-
-    /// Abandons the event here and at the lanes that come after, without giving it to these.
-    pub(crate) fn abandon_one(&self, envelope: &Arc<Envelope<E>>) {
-        self.settle(envelope, Outcome::Abandoned, 0, String::new());
-        if !envelope.header().is_replay() {
-            for follower in self.followers() {
-                follower.abandon_one(envelope);
-            }
-        }
-    }
-
-    /// Whether the event has its outcome here already, since it was abandoned.
-    pub(crate) fn has_ended(&self, envelope: &Envelope<E>) -> bool {
-        let slot = envelope.header().slot(self.slot);
-        self.progress.abandoned.load(Ordering::Relaxed) && envelope.marks().outcome(slot).is_some()
     }
 
     /// Takes no more events. Workers end once they have handled those that wait.

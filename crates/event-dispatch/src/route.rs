@@ -11,27 +11,29 @@
 //! 4. Whether an event is accepted is decided under the intake's lock, so after `close` has returned
 //!    nothing more is accepted.
 
+mod inline;
+mod router;
+
 use std::{
     any::Any,
     borrow::Cow,
-    future::poll_fn,
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::Waker,
 };
 
-use tokio::{runtime::Handle, task::coop::consume_budget};
+use tokio::runtime::Handle;
 
+use self::inline::Inline;
 use crate::{
-    DeadLetter, Envelope, Event, InlineListener, LaneState, Outcome, Reason, Receipt, ReplayError,
-    Stage,
+    DeadLetter, Envelope, Event, LaneState, Outcome, Reason, Receipt, ReplayError, Stage,
     bus::Core,
-    delivery::{Current, Origin, within},
+    delivery::{Current, Origin},
     draft::InlineDraft,
-    duty::{Duty, Relieved, Roster},
+    duty::{Duty, Roster},
     ends::Ends,
     envelope::{Acceptance, Header},
     failed::OnFailure,
@@ -41,9 +43,7 @@ use crate::{
     outcome::Marks,
     runs::{Run, let_go},
     stream::Taps,
-    task::{counted, spawn},
     trace_context::TraceContext,
-    watch::Watch,
 };
 
 /// The way of one type of event to its listeners.
@@ -61,13 +61,6 @@ pub(crate) struct Route<E> {
     on_failure: Option<OnFailure<E>>,
 }
 
-struct Inline<E> {
-    name: Cow<'static, str>,
-    listener: Box<dyn InlineListener<E>>,
-    dead: Deaths,
-    replayed: AtomicU64,
-}
-
 struct Intake<E> {
     batch: Batch<E>,
     /// When the first envelope of the batch was accepted.
@@ -81,9 +74,6 @@ struct Intake<E> {
 }
 
 type Batch<E> = Vec<Arc<Envelope<E>>>;
-
-/// How many events the router gives to all lanes before it gives them the next.
-const AT_ONCE: usize = 64;
 
 /// What the intake made of an envelope.
 enum Admission {
@@ -149,16 +139,8 @@ impl<E: Event> Route<E> {
     /// Runs the inline listeners, queues the event for the lanes and wakes the router if it sleeps.
     pub(crate) fn dispatch(&self, core: &Arc<Core>, event: E, origin: Origin) -> Receipt {
         let too_deep = origin.depth > core.max_causation_depth;
-        let header = Header {
-            id: core.next_id(),
-            name: E::NAME,
-            version: E::VERSION,
-            depth: origin.depth,
-            accepted: Acceptance::default(),
-            cause: origin.cause,
-            trace: origin.trace,
-            replay_of: None,
-        };
+        let from_inline = origin.inline;
+        let header = origin.header::<E>(core.next_id());
         // Built in place: an event may be large.
         let envelope = Arc::new(Envelope::new(
             header,
@@ -169,7 +151,7 @@ impl<E: Event> Route<E> {
             .observers
             .tell(envelope.header(), None, Stage::Dispatched);
         if !self.inline.is_empty() {
-            if too_deep && origin.inline {
+            if too_deep && from_inline {
                 self.bury_inline(&envelope);
             } else {
                 self.run_inline(core, &envelope);
@@ -201,77 +183,6 @@ impl<E: Event> Route<E> {
         }
         core.kept.keep(&envelope);
         Receipt::accepted(envelope, Arc::clone(&self.names))
-    }
-
-    fn run_inline(&self, core: &Arc<Core>, envelope: &Arc<Envelope<E>>) {
-        let mut current = Some(Current::inline(Arc::clone(core), envelope));
-        for slot in 0..self.inline.len() {
-            self.run_one_inline(&mut current, envelope, slot);
-        }
-    }
-
-    fn run_one_inline(
-        &self,
-        current: &mut Option<Box<Current>>,
-        envelope: &Arc<Envelope<E>>,
-        slot: usize,
-    ) {
-        let inline = &self.inline[slot];
-        self.tell_inline(envelope, inline, Stage::Started { attempt: 1 });
-        let ran = within(current, || inline.listener.handle(envelope.event()));
-        match ran {
-            Ok(()) => self.tell_inline(
-                envelope,
-                inline,
-                Stage::Ended {
-                    outcome: Outcome::Done,
-                    attempts: 1,
-                    error: "",
-                },
-            ),
-            Err(panic) => self.inline_died(envelope, slot, Reason::Panicked, panic.message(), 1),
-        }
-    }
-
-    fn tell_inline(&self, envelope: &Envelope<E>, inline: &Inline<E>, stage: Stage<'_>) {
-        self.ends
-            .observers
-            .tell(envelope.header(), Some(&inline.name), stage);
-    }
-
-    fn bury_inline(&self, envelope: &Arc<Envelope<E>>) {
-        for slot in 0..self.inline.len() {
-            let error = "an inline listener dispatched beyond the bound".to_owned();
-            self.inline_died(envelope, slot, Reason::CausationTooDeep, error, 0);
-        }
-    }
-
-    fn inline_died(
-        &self,
-        envelope: &Arc<Envelope<E>>,
-        slot: usize,
-        reason: Reason,
-        error: String,
-        attempts: u32,
-    ) {
-        let inline = &self.inline[slot];
-        inline.dead.count(reason);
-        let outcome = Outcome::Dead(reason);
-        let slot = envelope.header().slot(slot);
-        envelope.marks().amend(slot, outcome);
-        self.tell_inline(
-            envelope,
-            inline,
-            Stage::Ended {
-                outcome,
-                attempts,
-                error: &error,
-            },
-        );
-        let parcel = Arc::clone(envelope) as _;
-        let letters = &self.ends.dead_letters;
-        let letter = letters.bury(parcel, inline.name.clone(), reason, error, attempts);
-        self.ends.tell_failure(self.on_failure, letter, envelope);
     }
 
     /// Settles at every lane an event that none of them is given.
@@ -319,11 +230,6 @@ impl<E: Event> Route<E> {
         admission
     }
 
-    /// The lanes that come after no other.
-    fn first_lanes(&self) -> impl Iterator<Item = &Arc<Lane<E>>> {
-        self.lanes.iter().filter(|lane| lane.is_first())
-    }
-
     /// Abandons, at every lane, what the lanes have not been given or not finished.
     fn abandon_all(&self, routing: Option<&Batch<E>>, batch: &Batch<E>) {
         for envelope in routing.into_iter().flatten().chain(batch) {
@@ -331,148 +237,6 @@ impl<E: Event> Route<E> {
                 lane.settle(envelope, Outcome::Abandoned, 0, String::new());
             }
         }
-    }
-
-    /// Starts a router, which goes on duty.
-    pub(crate) fn start_router(self: &Arc<Self>, core: &Arc<Core>, runtime: &Handle, duty: Duty) {
-        let (route, watch) = (Arc::clone(self), Arc::clone(&core.watch));
-        let router = async move { route.run(&watch, duty).await };
-        let route = Arc::clone(self);
-        let ended = move || route.router_ended(duty);
-        spawn(core, runtime, counted(core, router, ended));
-    }
-
-    /// Gives events to the lanes until the intake is closed and empty, or another router has taken over.
-    async fn run(&self, watch: &Watch, mut duty: Duty) {
-        let mut lingered = false;
-        let mut room = 0;
-        loop {
-            while let Some(events) = self.next_of_batch() {
-                for lane in self.first_lanes() {
-                    lane.take(&events);
-                }
-                let relieved = self.run_lanes(&events, watch, &mut duty).is_err();
-                let_go(events.batch);
-                if relieved {
-                    return;
-                }
-                consume_budget().await;
-            }
-            // Made here, since publishers wait for the lock.
-            let mut empty = Some(Arc::new(Vec::with_capacity(room)));
-            let next =
-                poll_fn(|context| self.poll_batch(&mut empty, &mut lingered, watch, context));
-            let Some(batch) = next.await else { return };
-            lingered = false;
-            room = batch.len();
-            self.taps.offer(&batch);
-            let_go(batch);
-        }
-    }
-
-    /// The next events of the batch that is being given to the lanes: few enough to stay in the
-    /// processor's cache until the last lane has handled them.
-    fn next_of_batch(&self) -> Option<Run<E>> {
-        let mut intake = self.lock();
-        let routing = intake.routing.as_mut()?;
-        let given = routing.range.end;
-        if given == routing.batch.len() {
-            let routed = intake.routing.take();
-            drop(intake);
-            routed.into_iter().for_each(|run| let_go(run.batch));
-            return None;
-        }
-        routing.range = given..routing.batch.len().min(given + AT_ONCE);
-        Some(routing.clone())
-    }
-
-    /// Lets the workers that sleep handle what they have been given: here, if they are quick.
-    fn run_lanes(&self, events: &Run<E>, watch: &Watch, duty: &mut Duty) -> Result<(), Relieved> {
-        for lane in self.first_lanes().filter(|lane| lane.pace.is_quick()) {
-            let Some(seat) = lane.seat_to_wake() else {
-                continue;
-            };
-            self.roster.poll_next(duty)?;
-            if watch.is_awake() {
-                let begun = lane.pace.begin();
-                seat.poll_here();
-                if let Some(begun) = begun {
-                    lane.pace.end(begun.elapsed(), events.range.len() as u64);
-                }
-            }
-            if !self.roster.has(*duty) {
-                lane.pace.too_slow();
-                return Err(Relieved);
-            }
-        }
-        self.roster.poll_no_more(duty)?;
-        // Last, since the task that was woken last waits for this thread.
-        for lane in self.first_lanes().filter(|lane| lane.is_to_wake()) {
-            lane.wake();
-        }
-        Ok(())
-    }
-
-    /// Called when a router's task is gone, however it ended.
-    fn router_ended(&self, duty: Duty) {
-        if !self.roster.has(duty) {
-            return;
-        }
-        let mut intake = self.lock();
-        intake.closed = true;
-        let batch = mem::take(&mut intake.batch);
-        let routing = intake.routing.take().map(|run| run.batch);
-        drop(intake);
-        self.abandon_all(routing.as_deref(), &batch);
-        for lane in self.first_lanes() {
-            lane.close();
-        }
-        self.taps.close();
-        routing
-            .into_iter()
-            .chain([Arc::new(batch)])
-            .for_each(let_go);
-    }
-
-    /// Takes what has been accepted in exchange for an empty batch.
-    fn poll_batch(
-        &self,
-        empty: &mut Option<Arc<Batch<E>>>,
-        lingered: &mut bool,
-        watch: &Watch,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Arc<Batch<E>>>> {
-        let mut intake = self.lock();
-        if intake.batch.is_empty() {
-            if intake.closed {
-                return Poll::Ready(None);
-            }
-            // Once behind the tasks that are ready to run, the publisher perhaps among them: what it
-            // dispatches meanwhile needs no wake.
-            if !mem::replace(lingered, true) {
-                drop(intake);
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            intake.router = Some(context.waker().clone());
-            return Poll::Pending;
-        }
-        if !watch.is_awake() {
-            drop(intake);
-            // Behind the watch, which else would wait for this thread, and the first listener may block it.
-            watch.call();
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let mut batch = empty.take().unwrap_or_default();
-        if let Some(batch) = Arc::get_mut(&mut batch) {
-            mem::swap(batch, &mut intake.batch);
-        }
-        intake.routing = Some(Run {
-            batch: Arc::clone(&batch),
-            range: 0..0,
-        });
-        Poll::Ready(Some(batch))
     }
 }
 

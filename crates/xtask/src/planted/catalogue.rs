@@ -108,7 +108,7 @@ pub(super) const CATALOGUE: &[Planted] = &[
     },
     Planted {
         name: "a_listener_comes_after_the_first_of_several",
-        file: "crates/event-dispatch/src/lane.rs",
+        file: "crates/event-dispatch/src/lane/settlement.rs",
         from: "predecessors.all(|slot| marks.outcome(*slot).is_some())",
         to: "predecessors.any(|slot| marks.outcome(*slot).is_some())",
         tests: facade!("dispatch_after", "a_listener_runs_after_all"),
