@@ -201,6 +201,22 @@ async fn a_node_that_has_died_is_waited_for_once() {
     pair.writer.cache.confirmed(TENANT, None).await.unwrap();
 }
 
+/// Else Redis would keep one more node for each start of an application in which nobody waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_died_is_forgotten_although_nobody_waits_for_it() {
+    let server = RedisServer::start().await.expect("a server");
+    let origin = Origin::new();
+    // The shortest, as it takes more than a hundred pulses.
+    let node = || Node::new(strict(&server.url()).lease(Duration::ZERO), &origin);
+    let (stays, dies) = (node(), node());
+    stays.leased().await;
+    dies.leased().await;
+    soon(async { while nodes(&server).await != 2 {} }).await;
+    drop(dies);
+    soon(async { while nodes(&server).await != 1 {} }).await;
+    drop(stays);
+}
+
 /// Nobody knows which leases of the former life still run: nodes that have them are not registered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_in_a_life_that_has_just_begun_waits_for_the_leases_of_the_former() {
