@@ -142,10 +142,18 @@ async fn a_letter_tells_of_which_version_its_event_is_and_when_it_died() {
 
 #[tokio::test]
 async fn a_letter_is_replayed_once_and_by_its_own_bus() {
+    // With one worker and with several, whose events wait elsewhere.
+    for workers in [1, 2] {
+        let workers = NonZeroUsize::new(workers).expect("not 0");
+        replay_once(Policy::new().concurrency(workers)).await;
+    }
+}
+
+async fn replay_once(policy: Policy<Ping>) {
     let mail = Mail::default();
     let bus = || {
         Bus::builder()
-            .listen(mail.clone())
+            .listen_with(mail.clone(), policy.clone())
             .dead_letter_capacity(NonZeroUsize::MIN)
             .build()
             .expect("fits together")
