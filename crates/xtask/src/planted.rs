@@ -178,6 +178,8 @@ fn run(workspace: &Workspace, tree: &Path, tests: Tests) -> anyhow::Result<Verdi
             let target = workspace.target().join("planted").join("build");
             cargo
                 .env("CARGO_TARGET_DIR", target)
+                // Whatever else builds once only: here each bug builds the same crates again.
+                .env("CARGO_INCREMENTAL", "1")
                 .arg("test")
                 .args(arguments);
         }
