@@ -14,7 +14,8 @@ use std::{
 use dispatch::{Ping, within};
 use tokio::sync::mpsc;
 use vacancy::dispatch::{
-    Bus, Delivery, Envelope, Event, InlineListener, Reason, inline_fn, listen_fn, testing::TestBus,
+    Bus, Delivery, Envelope, Event, InlineListener, Outcome, Reason, inline_fn, listen_fn,
+    testing::TestBus,
 };
 
 struct Pong(u64);
@@ -176,4 +177,24 @@ async fn inline_listeners_run_for_an_event_that_lies_too_deep() {
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].id(), ran.dispatched::<Ping>()[2].id());
     assert_eq!(letters[0].reason(), Reason::CausationTooDeep);
+}
+
+/// A delivery that has left its inline listener is on top of no other dispatch, so nothing can exhaust the stack.
+#[tokio::test]
+async fn inline_listeners_run_for_what_a_delivery_dispatches_after_them() {
+    let kept = Arc::new(Mutex::new(None));
+    let keeps = Arc::clone(&kept);
+    let bus = Bus::builder()
+        .max_causation_depth(NonZeroU32::MIN)
+        .inline(inline_fn("fence", move |_: &Ping| {
+            *keeps.lock().expect("not poisoned") = Delivery::current();
+        }))
+        .build()
+        .expect("fits together");
+    let mut last = bus.dispatch(Ping(0));
+    for number in 1..=2 {
+        let delivery = kept.lock().expect("not poisoned").take();
+        last = delivery.expect("the fence ran").dispatch(Ping(number));
+    }
+    assert_eq!(last.outcome("fence"), Ok(Some(Outcome::Done)));
 }

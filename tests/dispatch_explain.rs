@@ -121,6 +121,8 @@ async fn every_listener_is_told_of_with_times() {
     assert_eq!((outcome, attempts, &**error), (Outcome::Done, 3, ""));
     assert_eq!(Some(at), sync.calls[2].ended);
     assert_eq!(at, explanation.age);
+    let text = explanation.to_string();
+    assert!(text.contains("attempt 2 failed after 5 ms: the"), "{text}");
 
     let dead = Standing::Ended {
         outcome: Outcome::Dead(Reason::Failed),

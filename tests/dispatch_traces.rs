@@ -415,17 +415,15 @@ async fn an_attached_context_goes_through_where_no_span_is_exported() {
     assert_eq!(*told, vec![traceparent(&from_afar()); 3]);
 }
 
-/// A task that a listener has spawned is in nobody's span, or in another trace.
-#[tokio::test]
-async fn a_delivery_in_a_spawned_task_goes_on_with_its_own_trace() {
-    let traces = Traces::exported();
-    let (send, deliveries) = tokio::sync::oneshot::channel();
+/// A bus, and what a listener has moved to a task: its delivery, and a span of its own.
+async fn moved() -> (Bus, Delivery, tracing::Span) {
+    let (send, moved) = tokio::sync::oneshot::channel();
     let send = Mutex::new(Some(send));
     let bus = Bus::builder()
         .listen(listen_fn::<Ping, _, _>("answer", move |_| {
             let send = send.lock().expect("no test panics in here").take();
             if let (Some(send), Some(delivery)) = (send, Delivery::current()) {
-                let _ = send.send(delivery);
+                let _ = send.send((delivery, tracing::info_span!("own")));
             }
             async { Ok(()) }
         }))
@@ -436,7 +434,15 @@ async fn a_delivery_in_a_spawned_task_goes_on_with_its_own_trace() {
     let receipt = request.in_scope(|| bus.dispatch(Ping(1)));
     drop(request);
     within(receipt.settled()).await;
-    let delivery = within(deliveries).await.expect("the listener has sent it");
+    let (delivery, own) = within(moved).await.expect("the listener has sent it");
+    (bus, delivery, own)
+}
+
+/// A task that a listener has spawned is in nobody's span, or in another trace.
+#[tokio::test]
+async fn a_delivery_in_a_spawned_task_goes_on_with_its_own_trace() {
+    let traces = Traces::exported();
+    let (_bus, delivery, _) = moved().await;
     let other = tracing::info_span!("other");
     let (told, receipt) = other.in_scope(|| (delivery.traceparent(), delivery.dispatch(Pong)));
     within(receipt.settled()).await;
@@ -446,6 +452,17 @@ async fn a_delivery_in_a_spawned_task_goes_on_with_its_own_trace() {
     let answer = attempt(&spans, "answer", 1);
     assert_eq!(told, traceparent(&answer.span_context));
     is_child(attempt(&spans, "count", 1), answer);
+}
+
+#[tokio::test]
+async fn a_delivery_in_a_span_of_its_trace_goes_on_with_that() {
+    let traces = Traces::exported();
+    let (_bus, delivery, own) = moved().await;
+    let receipt = own.in_scope(|| delivery.dispatch(Pong));
+    drop(own);
+    within(receipt.settled()).await;
+    let spans = traces.spans();
+    is_child(attempt(&spans, "count", 1), named(&spans, "own"));
 }
 
 #[tokio::test]
