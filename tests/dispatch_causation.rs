@@ -198,3 +198,28 @@ async fn inline_listeners_run_for_what_a_delivery_dispatches_after_them() {
     }
     assert_eq!(last.outcome("fence"), Ok(Some(Outcome::Done)));
 }
+
+/// D9: also by way of the bus, which knows where it is called.
+#[tokio::test]
+async fn an_inline_loop_through_the_bus_ends() {
+    let held = Arc::new(OnceLock::<Bus>::new());
+    let (ran, holds) = (Arc::new(AtomicU64::new(0)), Arc::clone(&held));
+    let runs = Arc::clone(&ran);
+    let bus = Bus::builder()
+        .max_causation_depth(NonZeroU32::MIN)
+        .inline(inline_fn("again", move |ping: &Ping| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            // Far beyond the bound, and short of the end of the stack.
+            if ping.0 < 9
+                && let Some(bus) = holds.get()
+            {
+                bus.dispatch(Ping(ping.0 + 1));
+            }
+        }))
+        .build()
+        .expect("fits together");
+    held.set(bus.clone()).expect("is set once");
+    bus.dispatch(Ping(0));
+    assert_eq!(ran.load(Ordering::Relaxed), 2);
+    assert!(bus.ledger().balanced());
+}

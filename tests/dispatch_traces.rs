@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     num::NonZeroU32,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -452,6 +452,33 @@ async fn a_delivery_in_a_spawned_task_goes_on_with_its_own_trace() {
     let answer = attempt(&spans, "answer", 1);
     assert_eq!(told, traceparent(&answer.span_context));
     is_child(attempt(&spans, "count", 1), answer);
+}
+
+/// What a listener leaves untraced is still part of its attempt.
+#[tokio::test]
+async fn a_dispatch_out_of_every_span_goes_on_with_the_trace_of_its_listener() {
+    let traces = Traces::exported();
+    let held = Arc::new(OnceLock::<Bus>::new());
+    let holds = Arc::clone(&held);
+    let bus = Bus::builder()
+        .listen(listen_fn::<Ping, _, _>("answer", move |_| {
+            let untraced = tracing::subscriber::NoSubscriber::default();
+            tracing::subscriber::with_default(untraced, || {
+                holds.get().map(|bus| bus.dispatch(Pong))
+            });
+            async { Ok(()) }
+        }))
+        .listen(listen_fn::<Pong, _, _>("count", |_| async { Ok(()) }))
+        .build()
+        .expect("fits together");
+    held.set(bus.clone()).expect("is set once");
+    let request = tracing::info_span!("request");
+    let receipt = request.in_scope(|| bus.dispatch(Ping(1)));
+    drop(request);
+    within(receipt.settled()).await;
+    within(bus.shutdown(Duration::from_secs(5))).await;
+    let spans = traces.spans();
+    is_child(attempt(&spans, "count", 1), attempt(&spans, "answer", 1));
 }
 
 #[tokio::test]
