@@ -468,6 +468,9 @@ async fn an_explanation_reads_as_a_table() {
             tokio::time::sleep(Duration::from_millis(21)).await;
             Ok(())
         }))
+        .listen(listen_fn::<Ping, _, _>("crm", |_| async {
+            Err("no such customer".into())
+        }))
         .build()
         .expect("fits together");
     let receipt = bus.dispatch(Ping(1));
@@ -483,6 +486,7 @@ async fn an_explanation_reads_as_a_table() {
   calendar.sync    +0 ns  attempt 1 failed after 5 ms: the calendar does not answer
                  +250 ms  dead (timed out): not done within 250ms; last error: the calendar does not answer
   mail            +21 ms  done, took 21 ms
+  crm              +0 ns  dead (failed), took 0 ns: no such customer
 ";
     assert_eq!(table, expected);
 }
