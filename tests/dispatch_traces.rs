@@ -462,6 +462,7 @@ async fn a_dispatch_out_of_every_span_goes_on_with_the_trace_of_its_listener() {
     let holds = Arc::clone(&held);
     let bus = Bus::builder()
         .listen(listen_fn::<Ping, _, _>("answer", move |_| {
+            let _nobody = Context::new().attach();
             let untraced = tracing::subscriber::NoSubscriber::default();
             tracing::subscriber::with_default(untraced, || {
                 holds.get().map(|bus| bus.dispatch(Pong))
