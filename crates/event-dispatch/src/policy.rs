@@ -59,9 +59,8 @@ pub(crate) type ErrorClass = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send +
 pub enum Overflow {
     /// The new event becomes a dead letter with [`Reason::Overflowed`](crate::Reason::Overflowed).
     ///
-    /// Where listeners are quick, that costs more than handling the event would, and where somebody hears
-    /// [`Failed`](crate::Failed), one more event. Events that nobody will replay are shed for less with
-    /// [`DropOldest`](Self::DropOldest).
+    /// Each is buried, and where somebody hears [`Failed`](crate::Failed), each is one more event. Events that nobody
+    /// will replay are shed without either by [`DropOldest`](Self::DropOldest).
     #[default]
     DeadLetter,
     /// The event that has waited longest makes room and ends as
