@@ -51,6 +51,8 @@ impl<E> Run<E> {
 /// What waits in a lane that takes its events as they come, and the run that its worker has.
 pub(crate) struct Runs<E> {
     waiting: VecDeque<Run<E>>,
+    /// How many events are in `waiting`: a lane that is full may hold as many runs as events.
+    queued: usize,
     in_hand: Option<Run<E>>,
     capacity: usize,
     sleeper: Option<Waker>,
@@ -70,6 +72,7 @@ impl<E> Runs<E> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             waiting: VecDeque::new(),
+            queued: 0,
             in_hand: None,
             capacity,
             sleeper: None,
@@ -88,6 +91,7 @@ impl<E> Runs<E> {
         let length = events.range.len().min(room);
         if length > 0 {
             self.waiting.push_back(events.first(length));
+            self.queued += length;
         }
         (length, Outcome::Dead(Reason::Overflowed))
     }
@@ -98,8 +102,7 @@ impl<E> Runs<E> {
             .in_hand
             .as_ref()
             .map_or(0, |run| run.range.len() - begun);
-        let waiting = self.waiting.iter().map(|run| run.range.len());
-        in_hand + waiting.sum::<usize>()
+        in_hand + self.queued
     }
 
     /// Gives the worker its next run; the one it had it has to let go of.
@@ -112,6 +115,7 @@ impl<E> Runs<E> {
         };
         let next = match next {
             Some(run) => {
+                self.queued -= run.range.len();
                 self.in_hand = Some(run.clone());
                 self.sleeper = None;
                 NextRun::Run(run)
@@ -166,6 +170,7 @@ impl<E> Runs<E> {
     /// Takes nothing more, and gives up what waits and the run that the worker has, which it keeps.
     pub(crate) fn abandon(&mut self) -> Vec<Run<E>> {
         self.closed = true;
+        self.queued = 0;
         let waiting = mem::take(&mut self.waiting);
         self.in_hand.iter().cloned().chain(waiting).collect()
     }
@@ -182,5 +187,52 @@ pub(crate) fn let_go<E>(events: Events<E>) {
         for envelope in events {
             let _ = guarded(|| drop(envelope));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, EventId, delivery::Origin, outcome::Marks};
+
+    struct Ping;
+
+    impl Event for Ping {
+        const NAME: &'static str = "ping";
+    }
+
+    fn run_of(length: u64) -> Run<Ping> {
+        let envelope = |number| {
+            let header = Origin::default().header::<Ping>(EventId::new(1, number));
+            Arc::new(Envelope::new(header, Marks::new(0, 1), Ping))
+        };
+        Run {
+            batch: Arc::new((0..length).map(envelope).collect()),
+            range: 0..length as usize,
+        }
+    }
+
+    fn in_waiting(runs: &Runs<Ping>) -> usize {
+        runs.waiting.iter().map(|run| run.range.len()).sum()
+    }
+
+    /// Every push had added up all runs that waited, so a lane that was full of single events took them all the
+    /// longer the fuller it was, and a bus under overload did little else.
+    #[test]
+    fn the_number_of_those_that_wait_is_kept_and_right() {
+        let mut runs = Runs::new(100);
+        for length in [3, 1, 60] {
+            assert_eq!(runs.push(&run_of(length), 0).0, length as usize);
+            assert_eq!(runs.queued, in_waiting(&runs));
+        }
+        assert!(matches!(runs.next().0, NextRun::Run(_)));
+        assert_eq!((runs.queued, runs.count(0), runs.count(2)), (61, 64, 62));
+        let overflowed = (38, Outcome::Dead(Reason::Overflowed));
+        assert_eq!(runs.push(&run_of(50), 2), overflowed);
+        assert_eq!((runs.queued, in_waiting(&runs)), (99, 99));
+        assert_eq!(runs.push(&run_of(1), 2).0, 0);
+        assert_eq!(runs.push(&run_of(2), 3).0, 1);
+        assert_eq!(runs.abandon().len(), 5);
+        assert_eq!((runs.queued, in_waiting(&runs)), (0, 0));
     }
 }
