@@ -3,13 +3,17 @@
 use std::{
     borrow::Cow,
     collections::VecDeque,
-    fmt::{self, Write},
+    fmt,
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
-use crate::{Event, EventId, Reason, envelope::Parcel, guard::guarded};
+use crate::{
+    Event, EventId, Reason,
+    envelope::{Header, Parcel},
+    guard::guarded,
+};
 
 /// An event that one listener's lane gave up on, with the reason.
 ///
@@ -93,7 +97,7 @@ impl DeadLetter {
 
     /// The causation as `a#1 → b#2`: names, and numbers of the events on their bus.
     pub fn causation_text(&self) -> String {
-        chain_text(&self.causation())
+        Causation(self.parcel.header()).to_string()
     }
 }
 
@@ -110,15 +114,17 @@ impl fmt::Debug for DeadLetter {
     }
 }
 
-/// A chain of causes as one line.
-pub(crate) fn chain_text(chain: &[(&'static str, EventId)]) -> String {
-    let mut text = String::new();
-    for (name, id) in chain {
-        let arrow = if text.is_empty() { "" } else { " → " };
-        // Writing to a string does not fail.
-        let _ = write!(text, "{arrow}{name}#{}", id.sequence());
+/// The chain of causes as one line, put together only for who reads it.
+struct Causation<'a>(&'a Header);
+
+impl fmt::Display for Causation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (name, id)) in self.0.chain().iter().enumerate() {
+            let arrow = if place == 0 { "" } else { " → " };
+            write!(f, "{arrow}{name}#{}", id.sequence())?;
+        }
+        Ok(())
     }
-    text
 }
 
 /// The newest dead letters of a bus.
@@ -156,7 +162,7 @@ impl DeadLetters {
         attempts: u32,
     ) -> Arc<DeadLetter> {
         let header = parcel.header();
-        let causation = header.cause.as_ref().map(|_| chain_text(&header.chain()));
+        let caused = header.cause.is_some();
         // The subscriber is the application's code, and the mark of this event is claimed.
         let _ = guarded(|| {
             tracing::warn!(
@@ -166,7 +172,7 @@ impl DeadLetters {
                 reason = %reason,
                 attempts,
                 error,
-                causation,
+                causation = caused.then(|| tracing::field::display(Causation(header))),
                 "dead letter"
             );
         });
