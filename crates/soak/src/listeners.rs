@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) use faults::Faults;
-pub(crate) use siblings::NAMES as SIBLINGS;
+pub(crate) use siblings::{CAPACITY, NAMES as SIBLINGS};
 
 /// Who listens beside the siblings.
 #[derive(Clone, Copy)]

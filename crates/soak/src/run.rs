@@ -80,6 +80,11 @@ impl Run {
         })
     }
 
+    /// Dispatches more than any lane has room for, as fast as it can.
+    pub(crate) async fn flood(&self, dice: &mut Rng) {
+        self.traffic.flood(dice).await;
+    }
+
     /// How many events were dispatched from outside.
     pub(crate) fn booked(&self) -> u64 {
         self.traffic.tally.booked.load(Ordering::Relaxed)

@@ -15,7 +15,7 @@ use tokio::{
 };
 use vacancy_dispatch::Bus;
 
-use crate::{events::Booked, tally::Tally};
+use crate::{events::Booked, listeners::CAPACITY, tally::Tally};
 
 /// How many publishers share the rate.
 pub(crate) const PUBLISHERS: u32 = 2;
@@ -53,14 +53,26 @@ impl Traffic {
             last = Instant::now();
             while owed >= 1.0 {
                 owed -= 1.0;
-                self.tally.booked.fetch_add(1, Ordering::Relaxed);
-                drop(self.bus.dispatch(Booked {
-                    number: dice.u64(..),
-                    dispatched: Instant::now(),
-                    note: Box::new([0; 256]),
-                }));
+                self.book(&mut dice);
             }
         }
+    }
+
+    /// Dispatches more than any lane has room for, as fast as it can.
+    pub(crate) async fn flood(&self, dice: &mut Rng) {
+        let _open = self.gate.read().await;
+        for _ in 0..2 * CAPACITY {
+            self.book(dice);
+        }
+    }
+
+    fn book(&self, dice: &mut Rng) {
+        self.tally.booked.fetch_add(1, Ordering::Relaxed);
+        drop(self.bus.dispatch(Booked {
+            number: dice.u64(..),
+            dispatched: Instant::now(),
+            note: Box::new([0; 256]),
+        }));
     }
 
     /// Pauses and resumes, replays dead letters and watches a stream, in turns, until stopped.

@@ -24,7 +24,7 @@ pub(crate) const NAMES: [&str; 7] = [
 ];
 
 /// Large enough that an overflow means that a listener does not keep up.
-const CAPACITY: usize = 1 << 16;
+pub(crate) const CAPACITY: usize = 1 << 16;
 
 pub(super) fn add(mut cast: Cast) -> Cast {
     let policy = || Policy::<Booked>::new().capacity(some(CAPACITY));
