@@ -6,7 +6,7 @@ use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -14,7 +14,7 @@ use std::{
 use dispatch::{Ping, within};
 use vacancy::dispatch::{
     BoxError, Bus, Delivery, Envelope, Event, EventId, Failed, Listener, Outcome, Policy, Reason,
-    ReplayError, Retry, inline_fn, listen_fn,
+    Receipt, ReplayError, Retry, inline_fn, listen_fn,
 };
 
 /// Fails until it is repaired.
@@ -263,6 +263,54 @@ async fn a_failure_is_an_event_that_listeners_hear() {
     bus.dispatch(Ping(2));
     let inline = within(alerts.recv()).await.expect("was sent");
     assert_eq!((inline.listener(), inline.error()), ("fence", "two"));
+}
+
+/// A flood of events that overflow had its failures overflow too. Each left a letter, and those of the events
+/// themselves made room for letters that said that an alert had not been given.
+#[tokio::test]
+async fn a_failure_that_nobody_has_room_to_hear_is_counted_and_displaces_no_letter() {
+    let (alert, mut alerts) = failures::<Ping>("alert");
+    let count = listen_fn::<Ping, _, _>("count", |_| async { Ok(()) });
+    let bus = Bus::builder()
+        .listen_with(count, Policy::new().capacity(NonZeroUsize::MIN))
+        .listen_with(alert, Policy::new().capacity(NonZeroUsize::MIN))
+        .build()
+        .expect("fits together");
+    // Nothing of the bus runs in between: each intake takes one.
+    let receipts: Vec<_> = (0..4).map(|number| bus.dispatch(Ping(number))).collect();
+    let overflowed = receipts[1..].iter().map(Receipt::id);
+    let letters = bus.dead_letters();
+    assert!(letters.iter().map(|letter| letter.id()).eq(overflowed));
+    let told = within(alerts.recv()).await.expect("was sent");
+    assert_eq!(told.letter().id(), receipts[1].id());
+    within(bus.shutdown(Duration::from_secs(60))).await;
+    assert!(alerts.recv().await.is_none());
+    let ledger = bus.ledger();
+    assert_eq!((ledger.untold, ledger.totals().dead), (2, 3));
+    assert!(ledger.balanced());
+}
+
+#[tokio::test]
+async fn an_inline_listener_hears_of_failures_that_the_others_have_no_room_for() {
+    let (alert, _alerts) = failures::<Ping>("alert");
+    let heard = Arc::new(AtomicUsize::new(0));
+    let hears = Arc::clone(&heard);
+    let count = listen_fn::<Ping, _, _>("count", |_| async { Ok(()) });
+    let bus = Bus::builder()
+        .listen_with(count, Policy::new().capacity(NonZeroUsize::MIN))
+        .listen_with(alert, Policy::new().capacity(NonZeroUsize::MIN))
+        .inline(inline_fn::<Failed<Ping>, _>("tally", move |_| {
+            hears.fetch_add(1, Ordering::Relaxed);
+        }))
+        .build()
+        .expect("fits together");
+    for number in 0..4 {
+        bus.dispatch(Ping(number));
+    }
+    assert_eq!(heard.load(Ordering::Relaxed), 3);
+    let ledger = bus.ledger();
+    let alert = ledger.entry("ping.failed", "alert").expect("is listed");
+    assert_eq!((ledger.untold, alert.accepted, alert.dead), (0, 3, 2));
 }
 
 /// Without a listener there is no such event; with one, its own failures end with the chain.

@@ -137,6 +137,7 @@ async fn a_series_is_there_before_anything_has_happened() {
         "dispatch_dead_letters_evicted_total{}",
         "dispatch_refused_total{}",
         "dispatch_unheard_total{}",
+        "dispatch_untold_total{}",
     ] {
         let value = series.get(name);
         assert!(

@@ -215,6 +215,7 @@ impl BusBuilder {
             kept: Kept::default(),
             refused: AtomicU64::new(0),
             unheard: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             tasks: AtomicUsize::new(0),
             ended: Notify::new(),

@@ -95,6 +95,7 @@ impl Bus {
             entries,
             refused,
             unheard: core.unheard.load(Ordering::Relaxed),
+            untold: core.untold.load(Ordering::Relaxed),
             dead_letters_evicted: core.ends.dead_letters.evicted(),
         }
     }
@@ -144,6 +145,8 @@ pub(crate) struct Core {
     pub(crate) kept: Kept,
     pub(crate) refused: AtomicU64,
     pub(crate) unheard: AtomicU64,
+    /// Failures that found the intake of those who listen to them full.
+    pub(crate) untold: AtomicU64,
     pub(crate) closed: AtomicBool,
     /// How many tasks of the bus have not ended.
     pub(crate) tasks: AtomicUsize,
@@ -168,6 +171,11 @@ impl Core {
             Some(route) => route.dispatch(self, event, origin),
             None => self.dispatch_unheard(event, origin),
         }
+    }
+
+    /// Whether an event dispatched now would not find its intake full.
+    pub(crate) fn has_room_for<E: Event>(&self) -> bool {
+        self.route::<E>().is_none_or(Route::has_room)
     }
 
     fn route<E: Event>(&self) -> Option<&Route<E>> {

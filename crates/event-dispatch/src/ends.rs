@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, atomic::Ordering};
 
 use crate::{
-    Abandoned, DeadLetter, Envelope, Event, Failed, bus::Core, dead_letter::DeadLetters,
-    delivery::Origin, failed::OnFailure, observer::Observers,
+    Abandoned, DeadLetter, Envelope, Event, bus::Core, dead_letter::DeadLetters, failed::OnFailure,
+    observer::Observers,
 };
 
 /// What a bus keeps of events that ended badly, and whom it tells of every end.
@@ -28,11 +28,10 @@ impl Ends {
         let Some(core) = self.core.get().and_then(Weak::upgrade) else {
             return;
         };
-        let origin = Origin::caused_by(envelope.header());
-        if origin.depth > core.max_causation_depth || core.closed.load(Ordering::Acquire) {
-            return;
+        let deepest = envelope.header().depth >= core.max_causation_depth;
+        if !deepest && !core.closed.load(Ordering::Acquire) {
+            on_failure(&core, letter, envelope);
         }
-        on_failure(&core, Failed::new(letter, Arc::clone(envelope)), origin);
     }
 }
 

@@ -1,6 +1,9 @@
 //! [`Failed`]: the event that a listener gave up on another.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
     BusBuilder, DeadLetter, Envelope, Event, EventId, Reason, bus::Core, delivery::Origin,
@@ -12,7 +15,9 @@ use crate::{
 /// be alerted implements `Listener<Failed<AppointmentBooked>>`. Its name is that of the event with
 /// `.failed` behind it. It is caused by the event that failed, so a chain of failures is bounded like
 /// any other: a failure at the end of the longest chain is kept as a dead letter and not dispatched.
-/// After the bus was closed, failures are dead letters only.
+/// After the bus was closed, failures are dead letters only; and so they are while those who listen to
+/// failures are so far behind that their [intake](crate::Policy::capacity) is full, which
+/// [`Ledger::untold`](crate::Ledger::untold) counts.
 ///
 /// # Examples
 ///
@@ -51,7 +56,7 @@ pub struct Failed<E> {
 impl<E: Event> Failed<E> {
     const FULL_NAME: &'static Name = &Name::of_failed(E::NAME);
 
-    pub(crate) fn new(letter: Arc<DeadLetter>, envelope: Arc<Envelope<E>>) -> Self {
+    fn new(letter: Arc<DeadLetter>, envelope: Arc<Envelope<E>>) -> Self {
         Self { letter, envelope }
     }
 
@@ -97,14 +102,21 @@ impl<E: Event> Event for Failed<E> {
     const VERSION: u16 = E::VERSION;
 
     fn connect(bus: &mut BusBuilder) {
-        bus.draft::<E>().on_failure = Some(|core, failed, origin| {
-            drop(core.dispatch(failed, origin));
+        bus.draft::<E>().on_failure = Some(|core, letter, envelope| {
+            // The letter tells it already. Letters of those who could not be told would displace it, and a bus
+            // that has too much to do would do little else.
+            if core.has_room_for::<Self>() {
+                let failed = Self::new(letter, Arc::clone(envelope));
+                drop(core.dispatch(failed, Origin::caused_by(envelope.header())));
+            } else {
+                core.untold.fetch_add(1, Ordering::Relaxed);
+            }
         });
     }
 }
 
 /// Dispatches a failure; there is one if somebody listens to it.
-pub(crate) type OnFailure<E> = fn(&Arc<Core>, Failed<E>, Origin);
+pub(crate) type OnFailure<E> = fn(&Arc<Core>, Arc<DeadLetter>, &Arc<Envelope<E>>);
 
 /// A name put together while compiling, where a `String` cannot be.
 struct Name {

@@ -19,6 +19,8 @@ pub struct Ledger {
     pub refused: u64,
     /// How many events were dispatched that nobody is registered for.
     pub unheard: u64,
+    /// How many dead letters [`Failed`](crate::Failed) did not tell of, since whoever listens to it was too far behind.
+    pub untold: u64,
     /// How many dead letters were evicted to make room for newer ones.
     pub dead_letters_evicted: u64,
 }
@@ -239,6 +241,7 @@ mod tests {
             entries: vec![entry("mail", 1), entry("sync", 2), entry("mail", 3)],
             refused: 0,
             unheard: 0,
+            untold: 0,
             dead_letters_evicted: 0,
         };
         let sums = Entry {
@@ -261,6 +264,7 @@ mod tests {
                 entries: vec![entry.clone()],
                 refused: 0,
                 unheard: 0,
+                untold: 0,
                 dead_letters_evicted: 0,
             };
             ledger.balanced()

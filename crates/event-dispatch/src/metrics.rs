@@ -32,6 +32,7 @@ const DEAD_LETTERS: &str = "dispatch_dead_letters";
 const EVICTED: &str = "dispatch_dead_letters_evicted_total";
 const REFUSED: &str = "dispatch_refused_total";
 const UNHEARD: &str = "dispatch_unheard_total";
+const UNTOLD: &str = "dispatch_untold_total";
 const LAG: &str = "dispatch_lag_seconds";
 const HANDLING: &str = "dispatch_handling_seconds";
 const RETRIES: &str = "dispatch_retries_total";
@@ -68,6 +69,7 @@ impl Bus {
     /// | `dispatch_dead_letters_evicted_total` | counter | | dead letters that made room for newer ones |
     /// | `dispatch_refused_total` | counter | | events dispatched after the bus was closed |
     /// | `dispatch_unheard_total` | counter | | events dispatched that nobody is registered for |
+    /// | `dispatch_untold_total` | counter | | dead letters that [`Failed`](crate::Failed) did not tell of |
     ///
     /// Each step tells these, if [`BusBuilder::metrics`] asked for them:
     ///
@@ -132,6 +134,7 @@ impl Bus {
         counter!(EVICTED).absolute(ledger.dead_letters_evicted);
         counter!(REFUSED).absolute(ledger.refused);
         counter!(UNHEARD).absolute(ledger.unheard);
+        counter!(UNTOLD).absolute(ledger.untold);
     }
 }
 
@@ -181,6 +184,7 @@ fn describe_counts() {
         (EVICTED, "Dead letters that made room for newer ones"),
         (REFUSED, "Events dispatched after the bus was closed"),
         (UNHEARD, "Events dispatched that nobody is registered for"),
+        (UNTOLD, "Dead letters that Failed did not tell of"),
     ];
     for (name, meaning) in counters {
         describe_counter!(name, Unit::Count, meaning);

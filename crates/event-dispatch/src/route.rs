@@ -185,6 +185,11 @@ impl<E: Event> Route<E> {
         Receipt::accepted(envelope, Arc::clone(&self.names))
     }
 
+    /// Whether an event that comes now would not overflow the intake. Inline listeners need no room there.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.inline.is_empty() || self.lanes.is_empty() || self.lock().batch.len() < self.bound
+    }
+
     /// Settles at every lane an event that none of them is given.
     fn settle_all(&self, envelope: &Arc<Envelope<E>>, outcome: Outcome, error: &str) {
         for lane in &self.lanes {

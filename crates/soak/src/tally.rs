@@ -43,7 +43,7 @@ impl Tally {
             let dispatched = match entry.event {
                 Booked::NAME => load(&self.booked),
                 Invoiced::NAME => load(&self.invoiced),
-                Failed::<Booked>::NAME => died,
+                Failed::<Booked>::NAME => died - ledger.untold,
                 _ => 0,
             };
             if accepted - entry.replayed != dispatched {
