@@ -173,9 +173,9 @@ impl Core {
         }
     }
 
-    /// Whether an event dispatched now would not find its intake full.
-    pub(crate) fn has_room_for<E: Event>(&self) -> bool {
-        self.route::<E>().is_none_or(Route::has_room)
+    /// How many events dispatched now would not find their intake full.
+    pub(crate) fn room_for<E: Event>(&self) -> usize {
+        self.route::<E>().map_or(usize::MAX, Route::room)
     }
 
     fn route<E: Event>(&self) -> Option<&Route<E>> {

@@ -22,67 +22,73 @@ use crate::{
 pub struct DeadLetter {
     /// From 1, in the order of the deaths on the bus.
     number: u64,
-    parcel: Arc<dyn Parcel>,
-    listener: Cow<'static, str>,
-    reason: Reason,
-    error: String,
-    attempts: u32,
     died_at: SystemTime,
+    death: Death,
+}
+
+/// What a lane gives up on, and why.
+pub(crate) struct Death {
+    pub(crate) parcel: Arc<dyn Parcel>,
+    pub(crate) listener: Cow<'static, str>,
+    pub(crate) reason: Reason,
+    /// Empty where nothing is to be said beyond the reason.
+    pub(crate) error: String,
+    pub(crate) attempts: u32,
 }
 
 impl DeadLetter {
     /// The name of the event.
     pub fn event_name(&self) -> &'static str {
-        self.parcel.header().name
+        self.death.parcel.header().name
     }
 
     /// The version of the event.
     pub fn event_version(&self) -> u16 {
-        self.parcel.header().version
+        self.death.parcel.header().version
     }
 
     /// The id of the event.
     pub fn id(&self) -> EventId {
-        self.parcel.header().id
+        self.death.parcel.header().id
     }
 
     /// The id under which the event was dispatched first, if it died in a replay.
     pub fn replay_of(&self) -> Option<EventId> {
-        self.parcel.header().replay_of
+        self.death.parcel.header().replay_of
     }
 
     pub(crate) fn parcel(&self) -> &Arc<dyn Parcel> {
-        &self.parcel
+        &self.death.parcel
     }
 
     /// The event itself, if it is an `E`.
     pub fn event<E: Event>(&self) -> Option<&E> {
-        self.parcel.event().downcast_ref()
+        self.death.parcel.event().downcast_ref()
     }
 
     /// The name of the listener that did not handle the event.
     pub fn listener(&self) -> &str {
-        &self.listener
+        &self.death.listener
     }
 
     /// Why the lane gave up.
     pub fn reason(&self) -> Reason {
-        self.reason
+        self.death.reason
     }
 
     /// The error or panic message, its sources included; for the other reasons, what was exceeded.
     pub fn error(&self) -> &str {
-        &self.error
+        &self.death.error
     }
 
     /// How often the listener was called for this event.
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        self.death.attempts
     }
 
     /// When `dispatch` took the event.
     pub fn accepted_at(&self) -> SystemTime {
-        self.parcel.header().accepted.at()
+        self.death.parcel.header().accepted.at()
     }
 
     /// When the lane gave up.
@@ -92,12 +98,12 @@ impl DeadLetter {
 
     /// The names and ids of the events that led to this one, the first cause first, this one last.
     pub fn causation(&self) -> Vec<(&'static str, EventId)> {
-        self.parcel.header().chain()
+        self.death.parcel.header().chain()
     }
 
     /// The causation as `a#1 → b#2`: names, and numbers of the events on their bus.
     pub fn causation_text(&self) -> String {
-        Causation(self.parcel.header()).to_string()
+        Causation(self.death.parcel.header()).to_string()
     }
 }
 
@@ -106,11 +112,28 @@ impl fmt::Debug for DeadLetter {
         f.debug_struct("DeadLetter")
             .field("event", &self.event_name())
             .field("id", &self.id())
-            .field("listener", &self.listener)
-            .field("reason", &self.reason)
-            .field("error", &self.error)
-            .field("attempts", &self.attempts)
+            .field("listener", &self.death.listener)
+            .field("reason", &self.death.reason)
+            .field("error", &self.death.error)
+            .field("attempts", &self.death.attempts)
             .finish_non_exhaustive()
+    }
+}
+
+impl Death {
+    fn log(&self) {
+        let header = self.parcel.header();
+        let caused = header.cause.is_some();
+        tracing::warn!(
+            event = header.name,
+            id = %header.id,
+            listener = %self.listener,
+            reason = %self.reason,
+            attempts = self.attempts,
+            error = self.error,
+            causation = caused.then(|| tracing::field::display(Causation(header))),
+            "dead letter"
+        );
     }
 }
 
@@ -152,53 +175,38 @@ impl DeadLetters {
         }
     }
 
-    /// Keeps a letter and says so in the log, without the payload.
-    pub(crate) fn bury(
-        &self,
-        parcel: Arc<dyn Parcel>,
-        listener: Cow<'static, str>,
-        reason: Reason,
-        error: String,
-        attempts: u32,
-    ) -> Arc<DeadLetter> {
-        let header = parcel.header();
-        let caused = header.cause.is_some();
-        // The subscriber is the application's code, and the mark of this event is claimed.
-        let _ = guarded(|| {
-            tracing::warn!(
-                event = header.name,
-                id = %header.id,
-                listener = %listener,
-                reason = %reason,
-                attempts,
-                error,
-                causation = caused.then(|| tracing::field::display(Causation(header))),
-                "dead letter"
-            );
-        });
+    /// Keeps a letter of each and says so in the log, without the payload.
+    ///
+    /// All at once: a flood of events that nobody has room for is buried by who dispatches it.
+    pub(crate) fn bury(&self, deaths: Vec<Death>) -> Vec<Arc<DeadLetter>> {
+        for death in &deaths {
+            // The subscriber is the application's code, and the mark of this event is claimed.
+            let _ = guarded(|| death.log());
+        }
         let died_at = SystemTime::now();
+        let mut evicted = Vec::new();
         let mut ring = self.lock();
-        ring.buried += 1;
-        let letter = Arc::new(DeadLetter {
-            number: ring.buried,
-            parcel,
-            listener,
-            reason,
-            error,
-            attempts,
-            died_at,
+        let buried = deaths.into_iter().map(|death| {
+            ring.buried += 1;
+            let letter = Arc::new(DeadLetter {
+                number: ring.buried,
+                died_at,
+                death,
+            });
+            if ring.letters.len() >= self.capacity.get() {
+                ring.evicted += 1;
+                evicted.extend(ring.letters.pop_front());
+            }
+            ring.letters.push_back(Arc::clone(&letter));
+            letter
         });
-        let evicted = if ring.letters.len() >= self.capacity.get() {
-            ring.evicted += 1;
-            ring.letters.pop_front()
-        } else {
-            None
-        };
-        ring.letters.push_back(Arc::clone(&letter));
+        let buried = buried.collect();
         drop(ring);
-        // The last hold on an event: its drop may panic.
-        let _ = guarded(|| drop(evicted));
-        letter
+        for letter in evicted {
+            // The last hold on an event: its drop may panic.
+            let _ = guarded(|| drop(letter));
+        }
+        buried
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<DeadLetter>> {

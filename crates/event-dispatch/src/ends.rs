@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, atomic::Ordering};
 
 use crate::{
-    Abandoned, DeadLetter, Envelope, Event, bus::Core, dead_letter::DeadLetters, failed::OnFailure,
+    Abandoned, Envelope, Event,
+    bus::Core,
+    dead_letter::{DeadLetters, Death},
+    failed::OnFailure,
     observer::Observers,
 };
 
@@ -17,21 +20,27 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Tells those who listen to failures, unless the bus is closed or the chain is at its end.
-    pub(crate) fn tell_failure<E: Event>(
+    /// Buries what lanes of one event type gave up on, and tells those who listen to failures, unless the bus is
+    /// closed or the chain is at its end.
+    pub(crate) fn bury<E: Event>(
         &self,
         on_failure: Option<OnFailure<E>>,
-        letter: Arc<DeadLetter>,
-        envelope: &Arc<Envelope<E>>,
+        dead: Vec<(Death, &Arc<Envelope<E>>)>,
     ) {
+        let (deaths, envelopes): (_, Vec<_>) = dead.into_iter().unzip();
+        let letters = self.dead_letters.bury(deaths);
         let Some(on_failure) = on_failure else { return };
         let Some(core) = self.core.get().and_then(Weak::upgrade) else {
             return;
         };
-        let deepest = envelope.header().depth >= core.max_causation_depth;
-        if !deepest && !core.closed.load(Ordering::Acquire) {
-            on_failure(&core, letter, envelope);
+        if core.closed.load(Ordering::Acquire) {
+            return;
         }
+        let failures = letters.into_iter().zip(envelopes);
+        let may_go_on = |(_, envelope): &(_, &Arc<Envelope<E>>)| {
+            envelope.header().depth < core.max_causation_depth
+        };
+        on_failure(&core, &failures.filter(may_go_on).collect::<Vec<_>>());
     }
 }
 

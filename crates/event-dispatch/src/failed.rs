@@ -102,21 +102,23 @@ impl<E: Event> Event for Failed<E> {
     const VERSION: u16 = E::VERSION;
 
     fn connect(bus: &mut BusBuilder) {
-        bus.draft::<E>().on_failure = Some(|core, letter, envelope| {
-            // The letter tells it already. Letters of those who could not be told would displace it, and a bus
+        bus.draft::<E>().on_failure = Some(|core, failures| {
+            // The letters tell it already. Letters of those who could not be told would displace them, and a bus
             // that has too much to do would do little else.
-            if core.has_room_for::<Self>() {
-                let failed = Self::new(letter, Arc::clone(envelope));
+            let room = core.room_for::<Self>().min(failures.len());
+            let (told, untold) = failures.split_at(room);
+            for (letter, envelope) in told {
+                let failed = Self::new(Arc::clone(letter), Arc::clone(envelope));
                 drop(core.dispatch(failed, Origin::caused_by(envelope.header())));
-            } else {
-                core.untold.fetch_add(1, Ordering::Relaxed);
             }
+            core.untold
+                .fetch_add(untold.len() as u64, Ordering::Relaxed);
         });
     }
 }
 
-/// Dispatches a failure; there is one if somebody listens to it.
-pub(crate) type OnFailure<E> = fn(&Arc<Core>, Arc<DeadLetter>, &Arc<Envelope<E>>);
+/// Dispatches failures; there is one if somebody listens to them.
+pub(crate) type OnFailure<E> = fn(&Arc<Core>, &[(Arc<DeadLetter>, &Arc<Envelope<E>>)]);
 
 /// A name put together while compiling, where a `String` cannot be.
 struct Name {

@@ -199,8 +199,14 @@ impl<E: Event> Lane<E> {
             }
         };
         drop(store);
+        let overflowed = Outcome::Dead(Reason::Overflowed);
+        let all = displaced.iter();
+        let no_room = all.filter(|(_, outcome)| *outcome == overflowed);
+        self.overflow(no_room.map(|(envelope, _)| envelope));
         for (envelope, outcome) in displaced {
-            self.end(&envelope, outcome, 0, String::new());
+            if outcome != overflowed {
+                self.end(&envelope, outcome, 0, String::new());
+            }
             let _ = guarded(|| drop(envelope));
         }
         wakers.wake();

@@ -171,11 +171,11 @@ impl Marks {
         (word, slot % PER_WORD * NIBBLE)
     }
 
-    /// Settles a pending mark; false if it was settled before.
+    /// Claims a pending mark; false if it was settled or claimed before.
     ///
-    /// `record` runs in between claiming the mark and showing the outcome: whoever sees the outcome
-    /// finds it recorded. It may not panic.
-    pub(crate) fn settle(&self, slot: usize, outcome: Outcome, record: impl FnOnce()) -> bool {
+    /// Who has claimed it records the outcome and then [shows](Self::show) it: whoever sees the outcome finds it
+    /// recorded. Neither may panic in between.
+    pub(crate) fn claim(&self, slot: usize) -> bool {
         let (word, shift) = self.word(slot);
         let mut seen = word.load(Ordering::Relaxed);
         loop {
@@ -188,14 +188,17 @@ impl Marks {
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => break,
+                Ok(_) => return true,
                 Err(now) => seen = now,
             }
         }
-        record();
+    }
+
+    /// Shows the outcome of a claimed mark.
+    pub(crate) fn show(&self, slot: usize, outcome: Outcome) {
+        let (word, shift) = self.word(slot);
         word.fetch_xor((CLAIMED ^ outcome.to_nibble()) << shift, Ordering::SeqCst);
         self.wake();
-        true
     }
 
     /// Settles a pending mark of which nothing has to be recorded; false if it was settled before.
@@ -271,8 +274,9 @@ mod tests {
     fn the_first_to_settle_a_mark_wins() {
         for slot in [0, 15, 16, 127, 128, 199] {
             let marks = Marks::new(0, 200);
-            assert!(marks.settle(slot, Outcome::Abandoned, || ()));
-            assert!(!marks.settle(slot, Outcome::Done, || ()));
+            assert!(marks.claim(slot));
+            marks.show(slot, Outcome::Abandoned);
+            assert!(!marks.claim(slot));
             assert_eq!(marks.outcome(slot), Some(Outcome::Abandoned));
             assert_eq!(marks.outcome((slot + 1) % 200), None);
         }
@@ -285,7 +289,8 @@ mod tests {
             assert!(marks.queue(slot));
             assert!(!marks.queue(slot));
             assert_eq!(marks.outcome(slot), None);
-            assert!(marks.settle(slot, Outcome::Skipped, || ()));
+            assert!(marks.claim(slot));
+            marks.show(slot, Outcome::Skipped);
             assert!(!marks.queue(slot));
             assert_eq!(marks.outcome(slot), Some(Outcome::Skipped));
         }

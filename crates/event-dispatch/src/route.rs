@@ -161,11 +161,11 @@ impl<E: Event> Route<E> {
             Admission::Queued => {}
             Admission::Kept => {
                 let bound = format!("more than {} events in a chain", core.max_causation_depth);
-                self.settle_all(&envelope, Outcome::Dead(Reason::CausationTooDeep), &bound);
+                self.bury_all(&envelope, Reason::CausationTooDeep, &bound);
                 self.taps.offer(std::slice::from_ref(&envelope));
             }
             Admission::Overflowed => {
-                self.settle_all(&envelope, Outcome::Dead(Reason::Overflowed), "");
+                self.bury_all(&envelope, Reason::Overflowed, "");
             }
             Admission::Refused => {
                 let header = envelope.header();
@@ -185,16 +185,18 @@ impl<E: Event> Route<E> {
         Receipt::accepted(envelope, Arc::clone(&self.names))
     }
 
-    /// Whether an event that comes now would not overflow the intake. Inline listeners need no room there.
-    pub(crate) fn has_room(&self) -> bool {
-        !self.inline.is_empty() || self.lanes.is_empty() || self.lock().batch.len() < self.bound
+    /// How many events that come now would not overflow the intake. Inline listeners need no room there.
+    pub(crate) fn room(&self) -> usize {
+        match self.inline.is_empty() && !self.lanes.is_empty() {
+            true => self.bound.saturating_sub(self.lock().batch.len()),
+            false => usize::MAX,
+        }
     }
 
-    /// Settles at every lane an event that none of them is given.
-    fn settle_all(&self, envelope: &Arc<Envelope<E>>, outcome: Outcome, error: &str) {
-        for lane in &self.lanes {
-            lane.settle(envelope, outcome, 0, error.to_owned());
-        }
+    /// Buries at every lane an event that none of them is given.
+    fn bury_all(&self, envelope: &Arc<Envelope<E>>, reason: Reason, error: &str) {
+        let everywhere = self.lanes.iter().map(|lane| (&**lane, envelope));
+        Lane::bury(everywhere, reason, error);
     }
 
     fn lock(&self) -> MutexGuard<'_, Intake<E>> {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::Lane;
-use crate::{Abandoned, Envelope, Event, Outcome, Stage};
+use crate::{Abandoned, Envelope, Event, Outcome, Reason, Stage, dead_letter::Death};
 
 impl<E: Event> Lane<E> {
     /// Tells the observers of a step before the event's end.
@@ -24,8 +24,22 @@ impl<E: Event> Lane<E> {
         attempts: u32,
         error: String,
     ) {
-        let settled = self.settle(envelope, outcome, attempts, error);
-        if settled && !envelope.header().is_replay() {
+        if self.settle(envelope, outcome, attempts, error) {
+            self.hand_on(envelope);
+        }
+    }
+
+    /// Buries what the lane has no room for, and gives it to the lanes that come after.
+    pub(super) fn overflow<'a>(&'a self, events: impl Iterator<Item = &'a Arc<Envelope<E>>>) {
+        let here = events.map(|envelope| (self, envelope));
+        for (_, envelope) in Self::bury(here, Reason::Overflowed, "") {
+            self.hand_on(envelope);
+        }
+    }
+
+    /// Gives what has ended here to the lanes that come after.
+    fn hand_on(&self, envelope: &Arc<Envelope<E>>) {
+        if !envelope.header().is_replay() {
             for follower in self.followers() {
                 follower.arrive(envelope);
             }
@@ -54,21 +68,14 @@ impl<E: Event> Lane<E> {
         error: String,
     ) -> bool {
         let slot = envelope.header().slot(self.slot);
-        envelope.marks().settle(slot, outcome, || {
-            self.counters.count(outcome);
-            let stage = Stage::Ended {
-                outcome,
-                attempts,
-                error: &error,
-            };
-            self.tell(envelope, stage);
+        let claimed = envelope.marks().claim(slot);
+        if claimed {
+            self.count(envelope, outcome, attempts, &error);
             match outcome {
                 Outcome::Dead(reason) => {
-                    let (parcel, listener) = (Arc::clone(envelope) as _, self.listener.clone());
-                    let letters = &self.ends.dead_letters;
-                    let letter = letters.bury(parcel, listener, reason, error, attempts);
+                    let death = self.death(envelope, reason, error, attempts);
                     // Here, so that whoever waits for the outcome finds the failure dispatched.
-                    self.ends.tell_failure(self.on_failure, letter, envelope);
+                    self.ends.bury(self.on_failure, vec![(death, envelope)]);
                 }
                 Outcome::Abandoned => self.ends.abandoned.name(Abandoned {
                     event: E::NAME,
@@ -77,7 +84,61 @@ impl<E: Event> Lane<E> {
                 }),
                 _ => {}
             }
-        })
+            envelope.marks().show(slot, outcome);
+        }
+        claimed
+    }
+
+    /// Settles as dead what these lanes of one event type are not given; returns what had no outcome yet.
+    pub(crate) fn bury<'a>(
+        events: impl Iterator<Item = (&'a Self, &'a Arc<Envelope<E>>)>,
+        reason: Reason,
+        error: &str,
+    ) -> Vec<(&'a Self, &'a Arc<Envelope<E>>)> {
+        let outcome = Outcome::Dead(reason);
+        let slot = |lane: &Self, envelope: &Envelope<E>| envelope.header().slot(lane.slot);
+        let claimed =
+            events.filter(|(lane, envelope)| envelope.marks().claim(slot(lane, envelope)));
+        let claimed: Vec<_> = claimed.collect();
+        let Some((first, _)) = claimed.first() else {
+            return claimed;
+        };
+        let dead = claimed.iter().map(|(lane, envelope)| {
+            lane.count(envelope, outcome, 0, error);
+            let death = lane.death(envelope, reason, error.to_owned(), 0);
+            (death, *envelope)
+        });
+        first.ends.bury(first.on_failure, dead.collect());
+        for (lane, envelope) in &claimed {
+            envelope.marks().show(slot(lane, envelope), outcome);
+        }
+        claimed
+    }
+
+    fn count(&self, envelope: &Envelope<E>, outcome: Outcome, attempts: u32, error: &str) {
+        self.counters.count(outcome);
+        let stage = Stage::Ended {
+            outcome,
+            attempts,
+            error,
+        };
+        self.tell(envelope, stage);
+    }
+
+    fn death(
+        &self,
+        envelope: &Arc<Envelope<E>>,
+        reason: Reason,
+        error: String,
+        attempts: u32,
+    ) -> Death {
+        Death {
+            parcel: Arc::clone(envelope) as _,
+            listener: self.listener.clone(),
+            reason,
+            error,
+            attempts,
+        }
     }
 
     /// Called by each lane that this one comes after, once the event has ended there.

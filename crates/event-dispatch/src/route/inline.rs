@@ -9,6 +9,7 @@ use super::Route;
 use crate::{
     Envelope, Event, InlineListener, Outcome, Reason, Stage,
     bus::Core,
+    dead_letter::Death,
     delivery::{Current, within},
     ledger::Deaths,
 };
@@ -86,9 +87,13 @@ impl<E: Event> Route<E> {
                 error: &error,
             },
         );
-        let parcel = Arc::clone(envelope) as _;
-        let letters = &self.ends.dead_letters;
-        let letter = letters.bury(parcel, inline.name.clone(), reason, error, attempts);
-        self.ends.tell_failure(self.on_failure, letter, envelope);
+        let death = Death {
+            parcel: Arc::clone(envelope) as _,
+            listener: inline.name.clone(),
+            reason,
+            error,
+            attempts,
+        };
+        self.ends.bury(self.on_failure, vec![(death, envelope)]);
     }
 }
