@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::{
     Gate,
-    nodes::{DAY, Day, Node, Origin, TENANT, ask, day, keys, strict},
+    nodes::{DAY, Day, Node, Origin, TENANT, ask, day, key, keys, strict},
     salon::{Salon, alone, booking, diary, wednesday},
     soon, until,
 };
@@ -15,7 +15,7 @@ use vacancy::{
     cache::{Hold, Source, Unconfirmed},
     dispatch::Outcome,
 };
-use vacancy_testbed::RedisServer;
+use vacancy_testbed::{Direction, Fault, Proxy, RedisServer};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -77,6 +77,60 @@ async fn what_is_loaded_under_the_hold_of_another_node_is_kept_and_shared_by_nob
     a.confirmed().await;
     assert_eq!(keep(&b, &DAY).await, 2);
     assert_eq!(a.level2().lost_holds, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_release_of_one_of_two_holds_of_a_node_leaves_the_other() {
+    let (server, origin) = (RedisServer::start().await.unwrap(), Origin::new());
+    let [a, b] = nodes(&server, &origin).await;
+    let [first, second] = [hold(&a, &DAY).await, hold(&a, &DAY).await];
+    a.cache.release(&first);
+    a.confirmed().await;
+    keeps_nothing(&b, &DAY).await;
+    a.cache.release(&second);
+    a.confirmed().await;
+    keep(&b, &DAY).await;
+    assert_eq!(a.level2().lost_holds, 0);
+}
+
+/// A node that hears nothing more, and another that books: the leases of both are of this length.
+async fn one_deaf(lease: Duration) -> (RedisServer, Proxy, [Node; 2]) {
+    let (server, origin) = (RedisServer::start().await.unwrap(), Origin::new());
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let nodes =
+        [server.url(), proxy.url()].map(|url| Node::new(strict(&url).lease(lease), &origin));
+    for node in &nodes {
+        node.leased().await;
+    }
+    (server, proxy, nodes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_hold_waits_for_a_node_that_does_not_hear_of_it() {
+    let (_server, proxy, [a, deaf]) = one_deaf(Duration::from_secs(1)).await;
+    proxy.set(Fault::BlackHole(Direction::ToClient));
+    let held = hold(&a, &DAY).await;
+    assert!(!deaf.cache.is_leased(TENANT));
+    a.cache.release(&held);
+}
+
+/// Nothing can have been kept under a hold that is found at its release, so nobody is waited for. One that Redis has
+/// lost may have been overtaken by loads that were kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_release_of_a_hold_waits_for_others_only_if_the_hold_was_lost() {
+    let (server, proxy, [a, deaf]) = one_deaf(Duration::from_secs(2)).await;
+    let kept = hold(&a, &DAY).await;
+    let lost = hold(&a, &DAY).await;
+    deaf.leased().await;
+    proxy.set(Fault::BlackHole(Direction::ToClient));
+    a.cache.release(&kept);
+    a.confirmed().await;
+    assert!(deaf.cache.is_leased(TENANT));
+    ask(&server, &["DEL", &key(&server, "*:f:*").await]).await;
+    a.cache.release(&lost);
+    a.confirmed().await;
+    assert!(!deaf.cache.is_leased(TENANT));
+    assert_eq!(a.level2().lost_holds, 1);
 }
 
 /// The wait for the lease of a node that does not hear is that of the hold; the release needs none.

@@ -137,6 +137,25 @@ async fn an_entry_whose_fence_is_gone_is_not_served_and_the_next_one_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn readers_that_come_while_a_value_is_loaded_share_it() {
+    let (server, origin, gate) = (server().await, Origin::new(), Gate::new());
+    let [node, _] = two_nodes(&server, &origin).await;
+    let leader = node.read_at(&DAY, &gate);
+    gate.entered().await;
+    let followers = [(); 2].map(|()| node.read_at(&DAY, &gate));
+    until(|| node.cache.statistics().coalesced == 2).await;
+    gate.release();
+    assert_eq!(leader.await.unwrap(), (1, Source::Loaded));
+    for follower in followers {
+        assert_eq!(follower.await.unwrap().0, 1);
+    }
+    let statistics = node.cache.statistics();
+    assert_eq!((statistics.loads, gate.waiting()), (1, 0));
+    // Nobody went around level 2.
+    assert_eq!(statistics.level2.bypassed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_one_node_never_waits_for_a_load_of_another() {
     let (server, origin, gates) = (server().await, Origin::new(), [Gate::new(), Gate::new()]);
     let nodes = two_nodes(&server, &origin).await;

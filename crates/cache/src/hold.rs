@@ -87,3 +87,20 @@ impl fmt::Debug for Hold {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::Hold;
+    use crate::cover::{Cover, Scope, Span};
+
+    #[test]
+    fn what_is_held_of_one_tenant_stays_together() {
+        let cover = |tenant, id| Cover::new(Scope::new(tenant, "host", id), Span::ALL);
+        let covers = [cover("a", "1"), cover("b", "1"), cover("a", "2")];
+        let hold = Hold::new(7, &covers, Instant::now());
+        let expected = vec![vec![&covers[0], &covers[2]], vec![&covers[1]]];
+        assert_eq!(hold.by_tenant(), expected);
+    }
+}

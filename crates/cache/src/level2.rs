@@ -295,20 +295,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Level2<K, V> {
 
     /// As new as all that this node has heard of and said.
     fn token(&self, part: &Part) -> Token {
-        let own = part.progress.latest();
-        let heard = part.partition.upto();
-        let newest = match (own, heard) {
-            (Some(own), Some(heard)) if own.incarnation == heard.incarnation => {
-                Some(if own.number > heard.number {
-                    own
-                } else {
-                    heard
-                })
-            }
-            // Its own is what the caller cares for.
-            (Some(own), _) => Some(own),
-            (None, heard) => heard,
-        };
+        let newest = Position::newest(part.progress.latest(), part.partition.upto());
         newest.map_or_else(
             Token::local,
             |Position {

@@ -209,7 +209,9 @@ impl Statistics {
 
 #[cfg(test)]
 mod tests {
-    use super::{Level2Statistics, Statistics};
+    use std::thread;
+
+    use super::{BusyCounter, Level2Statistics, PLACES, Statistics};
 
     #[test]
     fn the_hit_rate_is_that_of_level_1() {
@@ -226,5 +228,19 @@ mod tests {
         assert_eq!(statistics.misses(), 12);
         assert!((statistics.hit_rate() - 0.5).abs() < f64::EPSILON);
         assert!(Statistics::default().hit_rate().abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_several_threads_add_is_counted_together() {
+        let counter = BusyCounter::default();
+        thread::scope(|scope| {
+            for _ in 0..=PLACES {
+                scope.spawn(|| {
+                    counter.add();
+                    counter.add();
+                });
+            }
+        });
+        assert_eq!(counter.get(), 2 * (PLACES as u64 + 1));
     }
 }

@@ -95,7 +95,7 @@ impl FromStr for Token {
 
 #[cfg(test)]
 mod tests {
-    use super::{InvalidToken, Token};
+    use super::{InvalidToken, LONGEST, Token};
 
     #[test]
     fn a_token_is_read_back_from_its_text() {
@@ -118,9 +118,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Token>(), Err(InvalidToken), "{text}");
         }
-        assert_eq!(
-            format!("0-1-{}", "a".repeat(200)).parse::<Token>(),
-            Err(InvalidToken)
-        );
+        let longest = format!("0-1-{}", "a".repeat(LONGEST - 4));
+        assert_eq!(longest.parse::<Token>().unwrap().to_string(), longest);
+        assert_eq!((longest + "a").parse::<Token>(), Err(InvalidToken));
     }
 }

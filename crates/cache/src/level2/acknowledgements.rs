@@ -91,7 +91,7 @@ impl Acknowledgements {
 
 #[cfg(test)]
 mod tests {
-    use super::Acknowledgements;
+    use super::{Acknowledgements, NODES};
     use crate::level2::store::{Position, Pulsed};
 
     fn at(incarnation: &str, number: u64) -> Position {
@@ -115,5 +115,39 @@ mod tests {
         acknowledgements.take(1, &at("b", 1));
         assert_eq!(missing(at("b", 1)), 0);
         assert_eq!(missing(at("a", 9)), 1);
+    }
+
+    #[test]
+    fn each_node_acknowledges_for_itself_until_it_is_forgotten() {
+        let acknowledgements = Acknowledgements::default();
+        let nodes = [1, 2, 3].map(|node| Pulsed { node, mark: 5 });
+        let missing = || {
+            let missing = acknowledgements.missing(&nodes, &at("a", 9));
+            missing.map(|silent| silent.node).collect::<Vec<_>>()
+        };
+        acknowledgements.take(1, &at("a", 9));
+        acknowledgements.take(2, &at("a", 10));
+        // Late, and out of order.
+        acknowledgements.take(2, &at("a", 8));
+        assert_eq!(missing(), [3]);
+        acknowledgements.forget(1);
+        assert_eq!(missing(), [1, 3]);
+    }
+
+    /// Who is forgotten is waited for once more: too many may cost time, and never an acknowledgement.
+    #[test]
+    fn so_many_nodes_are_remembered_and_then_the_newest() {
+        let acknowledgements = Acknowledgements::default();
+        let missing = |node| {
+            let nodes = [Pulsed { node, mark: 5 }];
+            acknowledgements.missing(&nodes, &at("a", 9)).count()
+        };
+        let most = NODES as u64;
+        for node in 0..most {
+            acknowledgements.take(node, &at("a", 9));
+        }
+        assert_eq!((missing(0), missing(most - 1)), (0, 0));
+        acknowledgements.take(most, &at("a", 9));
+        assert_eq!((missing(0), missing(most)), (1, 0));
     }
 }

@@ -96,10 +96,9 @@ async fn deliver_batch(node: &Node, part: &Part, raised: &mpsc::UnboundedSender<
                 if failures == 1 {
                     warn!(%error, "redis did not confirm an invalidation; it is kept and tried again");
                 }
-                let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10));
                 // A pulse that gets through ends the pause: this node may serve again, so others may have
                 // to hear of what it could not say.
-                let pause = jittered(pause.min(LONGEST_PAUSE));
+                let pause = jittered(pause_after(failures));
                 let _ = timeout(pause, part.answers.notified()).await;
             }
         }
@@ -170,7 +169,38 @@ pub(crate) async fn everybody(
     acknowledged.is_ok()
 }
 
+/// The pause after so many failures in a row: each twice as long as the one before.
+fn pause_after(failures: u32) -> Duration {
+    FIRST_PAUSE
+        .saturating_mul(1 << (failures - 1).min(10))
+        .min(LONGEST_PAUSE)
+}
+
 /// Up to a quarter less, so that nodes which failed together do not come back together.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(fastrand::f64().mul_add(-0.25, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIRST_PAUSE, LONGEST_PAUSE, jittered, pause_after};
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pauses: Vec<_> = (1..=7).map(pause_after).collect();
+        let doubled = |doublings: u32| FIRST_PAUSE * 2_u32.pow(doublings);
+        let expected: Vec<_> = (0..6).map(doubled).chain([LONGEST_PAUSE]).collect();
+        assert_eq!(pauses, expected);
+        assert_eq!(pause_after(u32::MAX), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn a_jittered_pause_is_at_most_a_quarter_shorter() {
+        for _ in 0..1_000 {
+            let pause = jittered(LONGEST_PAUSE);
+            assert!(pause > LONGEST_PAUSE.mul_f64(0.74) && pause <= LONGEST_PAUSE);
+        }
+        let spread = (0..1_000).map(|_| jittered(LONGEST_PAUSE));
+        assert!(spread.min() < Some(LONGEST_PAUSE.mul_f64(0.85)));
+    }
 }

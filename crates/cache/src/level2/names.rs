@@ -113,6 +113,8 @@ pub(crate) fn escape(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::{Names, partition_of};
     use crate::{cover::Scope, level2::store::EntryName};
 
@@ -132,6 +134,15 @@ mod tests {
         let scope = Scope::new("a", "b", "c");
         assert_ne!(names.claims(0, &scope), names.fence(0, &scope));
         assert_ne!(Names::new("a}b").state(0), Names::new("a").state(0));
+    }
+
+    #[test]
+    fn each_namespace_has_its_own_two_channels() {
+        let names = ["salon", "clinic"].map(Names::new);
+        let channels = names
+            .iter()
+            .flat_map(|names| [names.notices(), names.acknowledgements()]);
+        assert_eq!(channels.collect::<BTreeSet<_>>().len(), 4);
     }
 
     #[test]

@@ -328,3 +328,100 @@ fn apply(items: &[Item], fences: &Fences) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroUsize, time::Duration};
+
+    use super::{Hearing, Partition};
+    use crate::{
+        fences::Fences,
+        level2::{
+            clock,
+            store::{Notice, Position},
+        },
+        statistics::Counter,
+    };
+
+    /// The end of a lease that nothing here outlives.
+    const FAR: u64 = u64::MAX;
+    /// That of none.
+    const NONE: u64 = 0;
+
+    fn at(incarnation: &str, number: u64) -> Position {
+        Position {
+            incarnation: incarnation.into(),
+            number,
+        }
+    }
+
+    /// A partition that has met life `a` at number 5, without a lease.
+    fn met_at_5() -> Partition {
+        let partition = Partition::new(0);
+        assert_eq!(partition.pulsed(at("a", 5), NONE), Hearing::Reborn);
+        partition
+    }
+
+    fn hear(partition: &Partition, at: Position) -> Hearing {
+        let notice = Notice {
+            partition: 0,
+            at,
+            writer: 1,
+            acknowledge: false,
+            items: Vec::new(),
+        };
+        let fences = Fences::new(NonZeroUsize::MIN, Duration::ZERO);
+        partition.hear(&notice, false, &fences, &Counter::default())
+    }
+
+    #[test]
+    fn a_lease_waits_for_all_that_its_pulse_has_told_of() {
+        let partition = met_at_5();
+        assert_eq!(partition.pulsed(at("a", 7), FAR), Hearing::InOrder);
+        assert!(!partition.is_leased());
+        assert_eq!(hear(&partition, at("a", 6)), Hearing::InOrder);
+        assert!(!partition.is_leased());
+        assert_eq!(hear(&partition, at("a", 7)), Hearing::InOrder);
+        assert!(partition.is_leased());
+    }
+
+    #[test]
+    fn all_up_to_a_number_of_the_present_life_has_been_heard() {
+        let partition = met_at_5();
+        assert!(partition.has_heard(&at("a", 4)) && partition.has_heard(&at("a", 5)));
+        assert!(!partition.has_heard(&at("a", 6)) && !partition.has_heard(&at("b", 4)));
+    }
+
+    #[test]
+    fn notices_that_never_came_are_a_gap_and_gaps_without_a_notice_are_deafness() {
+        let partition = met_at_5();
+        let misses = |from| {
+            assert_eq!(partition.pulsed(at("a", from), NONE), Hearing::InOrder);
+            partition.pulsed(at("a", from + 1), NONE)
+        };
+        assert_eq!(misses(7), Hearing::Gap);
+        // What is heard tells that the subscription is there.
+        assert_eq!(hear(&partition, at("a", 9)), Hearing::InOrder);
+        assert_eq!(misses(11), Hearing::Gap);
+        assert_eq!(misses(13), Hearing::Deaf);
+    }
+
+    #[test]
+    fn nothing_is_on_its_way_to_a_new_subscription() {
+        let partition = met_at_5();
+        for number in [6, 7, 8] {
+            partition.listens_anew();
+            assert_eq!(partition.pulsed(at("a", number), NONE), Hearing::Gap);
+        }
+        assert_eq!(partition.pulsed(at("a", 9), NONE), Hearing::InOrder);
+    }
+
+    #[test]
+    fn a_life_that_was_never_met_is_met_now() {
+        let partition = met_at_5();
+        let met = partition.met(&"a".into());
+        while clock::now() == met {}
+        assert_eq!(partition.met(&"a".into()), met);
+        assert!(partition.met(&"b".into()) > met);
+    }
+}

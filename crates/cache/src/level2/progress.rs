@@ -60,3 +60,24 @@ impl Progress {
             .clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Position, Progress};
+
+    #[test]
+    fn the_latest_position_is_that_of_the_last_raise() {
+        let progress = Progress::default();
+        assert_eq!(progress.latest(), None);
+        let at = |number| Position {
+            incarnation: "a".into(),
+            number,
+        };
+        progress.reached_redis(3, at(7));
+        progress.reached_redis(4, at(9));
+        assert_eq!(progress.latest(), Some(at(9)));
+        progress.reached_everybody(3);
+        let now = progress.now();
+        assert_eq!((now.redis, now.everybody), (4, 3));
+    }
+}

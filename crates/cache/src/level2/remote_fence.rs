@@ -129,4 +129,11 @@ mod tests {
         assert_eq!(calm(3999), Calm::Settling);
         assert_eq!(calm(4000), Calm::Settled);
     }
+
+    /// Its time may be ahead, where the server's clock was set back.
+    #[test]
+    fn without_a_settle_time_a_record_unsettles_nothing() {
+        let calm = fence(FENCE).calm(Span::new(-15, -12), Duration::ZERO, 1999);
+        assert_eq!(calm, Calm::Settled);
+    }
 }

@@ -86,6 +86,23 @@ pub(crate) struct Position {
     pub(crate) number: u64,
 }
 
+impl Position {
+    /// The newer of what a node has said and what it has heard. Of two lives that of its own saying, which is what
+    /// its caller cares for.
+    pub(crate) fn newest(own: Option<Self>, heard: Option<Self>) -> Option<Self> {
+        match (own, heard) {
+            (Some(own), Some(heard)) if own.incarnation == heard.incarnation => {
+                Some(if own.number > heard.number {
+                    own
+                } else {
+                    heard
+                })
+            }
+            (own, heard) => own.or(heard),
+        }
+    }
+}
+
 pub(crate) struct Looked {
     pub(crate) at: Position,
     /// The server's clock, in milliseconds since 1970.
@@ -166,4 +183,25 @@ pub(crate) enum StoreError {
     TimedOut,
     #[error("redis has forgotten what it had confirmed")]
     Forgotten,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Position;
+
+    #[test]
+    fn the_newest_is_the_higher_number_of_one_life_and_the_own_of_two() {
+        let at = |incarnation: &str, number| {
+            Some(Position {
+                incarnation: incarnation.into(),
+                number,
+            })
+        };
+        assert_eq!(Position::newest(at("a", 7), at("a", 5)), at("a", 7));
+        assert_eq!(Position::newest(at("a", 5), at("a", 7)), at("a", 7));
+        assert_eq!(Position::newest(at("a", 5), at("b", 7)), at("a", 5));
+        assert_eq!(Position::newest(None, at("b", 7)), at("b", 7));
+        assert_eq!(Position::newest(at("a", 5), None), at("a", 5));
+        assert_eq!(Position::newest(None, None), None);
+    }
 }

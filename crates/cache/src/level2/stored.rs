@@ -150,7 +150,7 @@ pub(crate) fn read(
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Misfit, Origin, read, write};
+    use super::{AROUND, Misfit, Origin, read, write};
     use crate::level2::store::{EntryName, Position};
 
     const NAME: EntryName<'_> = EntryName {
@@ -211,6 +211,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_far_too_large_is_not_looked_at() {
+        let garbage = vec![0; AROUND + 6];
+        assert_eq!(read(NAME, &garbage[1..], 5), Err(Misfit::Unreadable));
+        assert_eq!(read(NAME, &garbage, 5), Err(Misfit::Oversized));
+    }
+
+    #[test]
+    fn a_plain_value_is_as_large_as_the_limit_at_most() {
+        let bytes = write(NAME, &origin(), b"value", 5).unwrap();
+        assert_eq!(read(NAME, &bytes, 5), Ok((origin(), b"value".to_vec())));
+        assert_eq!(read(NAME, &bytes, 4), Err(Misfit::Oversized));
+        let refused = write(NAME, &origin(), b"value", 4);
+        assert_eq!(refused, Err(Misfit::Oversized));
+    }
+
+    #[test]
     fn an_older_format_is_a_miss() {
         let mut bytes = write(NAME, &origin(), b"value", LIMIT).unwrap();
         bytes[3] = 0;
@@ -222,6 +238,7 @@ mod tests {
         let value = vec![7; 50_000];
         let bytes = write(NAME, &origin(), &value, LIMIT).unwrap();
         assert!(bytes.len() < 1_000);
+        assert_eq!(read(NAME, &bytes, 50_000), Ok((origin(), value.clone())));
         assert_eq!(read(NAME, &bytes, 49_999), Err(Misfit::Oversized));
         assert_eq!(
             write(NAME, &origin(), &value, 49_999),
