@@ -93,6 +93,42 @@ async fn the_release_of_one_of_two_holds_of_a_node_leaves_the_other() {
     assert_eq!(a.level2().lost_holds, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_not_heard_of_a_hold_shares_and_keeps_nothing_under_it() {
+    let (server, origin) = (RedisServer::start().await.unwrap(), Origin::new());
+    let [a] = nodes(&server, &origin).await;
+    let held = hold(&a, &DAY).await;
+    let [late] = nodes(&server, &origin).await;
+    let gates = [Gate::new(), Gate::new()];
+    let first = late.read_at(&DAY, &gates[0]);
+    gates[0].entered().await;
+    let second = late.read_at(&DAY, &gates[1]);
+    gates[1].entered().await;
+    for gate in &gates {
+        gate.release();
+    }
+    for reader in [first, second] {
+        assert_eq!(reader.await.unwrap(), (1, Source::Loaded));
+    }
+    keeps_nothing(&late, &DAY).await;
+    a.cache.release(&held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_heard_of_a_hold_keeps_it_although_redis_forgets_it() {
+    let (server, origin) = (RedisServer::start().await.unwrap(), Origin::new());
+    let [a, b] = nodes(&server, &origin).await;
+    let held = hold(&a, &DAY).await;
+    let lives = b.level2().incarnations;
+    ask(&server, &["FLUSHALL"]).await;
+    until(|| b.level2().incarnations > lives).await;
+    b.leased().await;
+    for _ in 0..3 {
+        assert_eq!(b.read(&DAY).await.1, Source::Loaded);
+    }
+    a.cache.release(&held);
+}
+
 /// A node that hears nothing more, and another that books: the leases of both are of this length.
 async fn one_deaf(lease: Duration) -> (RedisServer, Proxy, [Node; 2]) {
     let (server, origin) = (RedisServer::start().await.unwrap(), Origin::new());

@@ -139,7 +139,8 @@ async fn an_entry_whose_fence_is_gone_is_not_served_and_the_next_one_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_come_while_a_value_is_loaded_share_it() {
     let (server, origin, gate) = (server().await, Origin::new(), Gate::new());
-    let [node, _] = two_nodes(&server, &origin).await;
+    let node = Node::new(strict(&server.url()), &origin);
+    node.leased().await;
     let leader = node.read_at(&DAY, &gate);
     gate.entered().await;
     let followers = [(); 2].map(|()| node.read_at(&DAY, &gate));
@@ -153,6 +154,67 @@ async fn readers_that_come_while_a_value_is_loaded_share_it() {
     assert_eq!((statistics.loads, gate.waiting()), (1, 0));
     // Nobody went around level 2.
     assert_eq!(statistics.level2.bypassed, 0);
+}
+
+/// What has been invalidated since, nobody would have told it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_without_a_lease_joins_no_load_that_has_begun() {
+    let (server, origin, gates) = (server().await, Origin::new(), [Gate::new(), Gate::new()]);
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let node = Node::new(redis(&proxy.url()), &origin);
+    node.leased().await;
+    let first = node.read_at(&DAY, &gates[0]);
+    gates[0].entered().await;
+    proxy.set(Fault::BlackHole(Direction::ToClient));
+    until(|| !node.cache.is_leased(TENANT)).await;
+    origin.set(2);
+    let second = node.read_at(&DAY, &gates[1]);
+    gates[1].entered().await;
+    for gate in &gates {
+        gate.release();
+    }
+    assert_eq!(first.await.unwrap(), (1, Source::Loaded));
+    assert_eq!(second.await.unwrap(), (2, Source::Loaded));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_settles_is_kept_by_no_node_not_even_by_one_that_has_not_heard_of_it() {
+    let (server, origin) = (server().await, Origin::new());
+    let settling = || Node {
+        cache: Cache::builder()
+            .redis(strict(&server.url()))
+            .settle_time(Duration::from_secs(600))
+            .build(),
+        origin: origin.clone(),
+    };
+    let node = settling();
+    node.leased().await;
+    node.change(&DAY, 2);
+    node.confirmed().await;
+    let late = settling();
+    late.leased().await;
+    for _ in 0..2 {
+        assert_eq!(late.read(&DAY).await, (2, Source::Loaded));
+    }
+    assert!(keys(&server, "*:e:*").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hears_keeps_its_subscription() {
+    let (server, origin) = (server().await, Origin::new());
+    let node = Node::new(strict(&server.url()), &origin);
+    node.leased().await;
+    let subscriptions = async || {
+        let reply = ask(&server, &["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+        let list = reply.text().expect("a list of clients").to_owned();
+        let id = |line: &str| line.split(' ').next().map(str::to_owned);
+        list.lines().filter_map(id).collect::<Vec<_>>()
+    };
+    let before = subscriptions().await;
+    assert_eq!(before.len(), 1);
+    let leases = node.level2().leases;
+    until(|| node.level2().leases > leases + 3).await;
+    assert_eq!(subscriptions().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

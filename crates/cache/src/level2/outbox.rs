@@ -266,6 +266,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_confirmed_of_a_scope_leaves_its_other_spans() {
+        let outbox = Outbox::default();
+        outbox.push([item(1, 0)]);
+        let batch = outbox.batch().unwrap();
+        outbox.push([item(1, 100)]);
+        outbox.confirmed(&batch);
+        let meets = |from| outbox.meets([(&scope(1), Span::new(from, from + 5))]);
+        assert!(!meets(0) && meets(100));
+    }
+
+    #[test]
     fn a_batch_that_failed_is_sent_again_with_what_came_since() {
         let outbox = Outbox::default();
         outbox.push([item(1, 0)]);
@@ -286,6 +297,24 @@ mod tests {
         let last = outbox.last();
         let batch = outbox.batch().unwrap();
         assert_eq!(outbox.confirmed(&batch).1, last);
+    }
+
+    #[test]
+    fn releases_and_what_is_on_its_way_keep_their_spans() {
+        let outbox = Outbox::default();
+        outbox.push([item(1, 0)]);
+        let sent = outbox.batch().unwrap();
+        let deed = Deed::Release { id: 7 };
+        let release = Item { deed, ..item(2, 0) };
+        outbox.push([release.clone()]);
+        for nth in 0..ROOM {
+            outbox.push([item(3, nth as i64)]);
+        }
+        assert!(!outbox.meets([(&scope(1), Span::new(10, 20))]));
+        assert_eq!(outbox.confirmed(&sent).0, 1);
+        let span = Span::ALL;
+        let widened = Item { span, ..item(3, 0) };
+        assert_eq!(drain(&outbox)[..2], [release, widened]);
     }
 
     #[test]
