@@ -36,6 +36,7 @@ async fn an_event_dispatched_by_a_listener_knows_its_cause() {
                 let delivery = Delivery::current().ok_or("no delivery")?;
                 assert_eq!(delivery.id(), ping.id());
                 assert_eq!((delivery.depth(), delivery.attempt()), (0, 1));
+                assert_eq!((ping.depth(), ping.cause()), (0, None));
                 assert_eq!(delivery.accepted_at(), ping.accepted_at());
                 // On another task there is no current delivery; the value keeps the cause.
                 tokio::spawn(async move {

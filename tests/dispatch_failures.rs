@@ -338,6 +338,29 @@ async fn failures_of_those_who_hear_failures_do_not_go_on_for_ever() {
 }
 
 #[tokio::test]
+async fn a_letter_whose_replay_is_refused_goes_back_to_its_place() {
+    let bus = Bus::builder()
+        .listen(Mail::default())
+        .build()
+        .expect("fits together");
+    for number in 0..3 {
+        within(bus.dispatch(Ping(number)).settled()).await;
+    }
+    let letters = bus.dead_letters();
+    within(bus.shutdown(Duration::from_secs(60))).await;
+    for letter in &letters {
+        assert_eq!(bus.replay(letter).err(), Some(ReplayError::Closed));
+        let kept = bus.dead_letters();
+        assert!(
+            kept.iter()
+                .zip(&letters)
+                .all(|(kept, letter)| Arc::ptr_eq(kept, letter))
+        );
+        assert_eq!(kept.len(), 3);
+    }
+}
+
+#[tokio::test]
 async fn a_failure_during_a_shutdown_is_a_dead_letter_only() {
     let (alert, mut alerts) = failures::<Ping>("alert");
     let bus = Bus::builder()

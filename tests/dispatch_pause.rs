@@ -12,6 +12,7 @@ use std::{
 };
 
 use dispatch::{Ping, within};
+use tokio::sync::Semaphore;
 use vacancy::dispatch::{
     BuildError, Bus, Event, Listener, Outcome, PauseError, Policy, Reason, inline_fn, listen_fn,
 };
@@ -60,6 +61,42 @@ async fn a_paused_listener_is_not_called_and_misses_nothing() {
     // A second resume, and events after it, are nothing special.
     assert_eq!(bus.resume("mail"), Ok(2));
     assert!(within(bus.dispatch(Ping(1)).settled()).await.all_done());
+}
+
+/// Events come to a lane in runs; what has begun ends, and the rest of the run waits.
+#[tokio::test]
+async fn a_pause_in_the_midst_of_a_run_holds_back_the_rest_of_it() {
+    let (calls, gate) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(0)));
+    let (counts, waits) = (Arc::clone(&calls), Arc::clone(&gate));
+    let bus = Bus::builder()
+        .listen(listen_fn::<Ping, _, _>("mail", move |_| {
+            counts.fetch_add(1, Ordering::Relaxed);
+            let waits = Arc::clone(&waits);
+            async move {
+                waits.acquire().await?.forget();
+                Ok(())
+            }
+        }))
+        .build()
+        .expect("fits together");
+    let receipts: Vec<_> = (0..3).map(|number| bus.dispatch(Ping(number))).collect();
+    while calls.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    bus.pause("mail").expect("is a listener");
+    gate.add_permits(3);
+    assert!(within(receipts[0].settled()).await.all_done());
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let lane = &bus.lanes()[0];
+    assert_eq!((lane.waiting, lane.running), (2, 0));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    bus.resume("mail").expect("is a listener");
+    for receipt in &receipts {
+        assert!(within(receipt.settled()).await.all_done());
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use dispatch::{Ping, within};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 use vacancy::dispatch::{
-    BoxError, BuildError, Bus, BusBuilder, Event, Listener, Outcome, Overflow, Policy, Retry,
-    Subscriber, Unreachable, inline_fn, listen_fn,
+    BoxError, BuildError, Bus, BusBuilder, Event, Listener, Outcome, Overflow, Permanent, Policy,
+    Retry, Subscriber, Unreachable, inline_fn, listen_fn,
 };
 
 struct Booked;
@@ -233,6 +233,14 @@ async fn a_subscriber_registers_all_its_listeners() {
 }
 
 /// More listeners than an envelope has room for inline.
+#[tokio::test]
+async fn a_closure_that_is_called_outside_of_a_bus_fails_for_good() {
+    let mail = listen_fn::<Ping, _, _>("mail", |_| async { Ok(()) });
+    let called = mail.handle(&Ping(1)).await;
+    let error = called.expect_err("it has no envelope");
+    assert!(error.is::<Permanent>());
+}
+
 #[tokio::test]
 async fn three_hundred_listeners_each_have_an_outcome() {
     let builder = (0..300).fold(Bus::builder(), |bus, number| {
