@@ -2,12 +2,12 @@
 
 mod dispatch;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{error::Error, num::NonZeroU32, sync::Arc, time::Duration};
 
 use dispatch::{Ping, within};
 use tokio::{sync::Notify, time::Instant};
 use vacancy::dispatch::{
-    Bus, Delivery, Outcome, Policy, Reason, Retry, listen_fn,
+    Bus, Delivery, Outcome, Permanent, Policy, Reason, Retry, Skip, listen_fn,
     testing::{Fake, TestBus},
 };
 
@@ -114,6 +114,22 @@ async fn a_permanent_error_is_not_retried() {
     let ran = bus.settled().await;
     ran.ran("listener").attempts(1).dead(Reason::Failed);
     assert_eq!(bus.dead_letters()[0].error(), "the fake fails");
+}
+
+/// Both are errors like others: what stands behind the one, and what the other says, can be read.
+#[test]
+fn what_a_listener_returns_of_ours_says_what_it_is() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("not sent")]
+    struct NotSent(#[source] std::num::ParseIntError);
+
+    let behind = "x".parse::<u8>().expect_err("no number");
+    let text = behind.to_string();
+    let permanent = Permanent::new(NotSent(behind));
+    assert_eq!(permanent.to_string(), "not sent");
+    let source = permanent.source().map(ToString::to_string);
+    assert_eq!(source, Some(text));
+    assert_eq!(Skip.to_string(), "the listener had nothing to do");
 }
 
 /// D10.

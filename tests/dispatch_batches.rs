@@ -42,7 +42,11 @@ impl Batches {
 
 impl BatchListener<Ping> for Batches {
     async fn handle(&self, batch: &Batch<Ping>) -> Result<(), BoxError> {
-        let numbers = batch.iter().map(|ping| ping.0).collect();
+        let mut numbers = Vec::new();
+        for ping in batch {
+            numbers.push(ping.0);
+        }
+        assert!(batch.iter().map(|ping| ping.0).eq(numbers.iter().copied()));
         self.seen.lock().expect("not poisoned").push(numbers);
         let attempt = Delivery::current().map_or(0, |delivery| delivery.attempt());
         self.gate.acquire().await?.forget();

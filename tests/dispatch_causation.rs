@@ -53,6 +53,8 @@ async fn an_event_dispatched_by_a_listener_knows_its_cause() {
         .listen(listen_fn::<Pong, _, _>(
             "tells",
             move |pong: Arc<Envelope<Pong>>| {
+                let delivery = Delivery::current().expect("a listener is running");
+                assert_eq!(delivery.depth(), pong.depth());
                 let _ = tell.send((pong.0, pong.cause(), pong.depth()));
                 async { Ok(()) }
             },

@@ -333,8 +333,11 @@ async fn a_replay_is_explained_at_its_listener_alone() {
         .expect("fits together");
     let receipt = bus.dispatch(Ping(1));
     within(receipt.settled()).await;
+    bus.pause("mail").expect("is a listener");
     let replays = bus.replay_where(|letter| letter.listener() == "mail");
     assert_eq!(replays.len(), 1);
+    assert_eq!(standing(&bus, &replays[0], "mail"), Standing::Paused);
+    bus.resume("mail").expect("is a listener");
     within(replays[0].settled()).await;
     assert_eq!(
         outcome(&bus, &replays[0], "mail"),

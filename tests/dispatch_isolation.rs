@@ -91,6 +91,25 @@ async fn a_listener_that_panics_hears_the_next_event() {
     assert!(letters.iter().all(|letter| letter.error() == "odd"));
 }
 
+/// D10: what a panic carries may panic in its turn.
+#[tokio::test]
+async fn a_panic_whose_payload_panics_when_dropped_is_caught() {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let panics = listen_fn::<Ping, _, std::future::Ready<_>>("panics", |_| {
+        std::panic::resume_unwind(Box::new(PanicsOnDrop))
+    });
+    let (_bus, receipts) = siblings_are_untouched(|bus| bus.listen(panics)).await;
+    for receipt in &receipts {
+        let outcome = within(receipt.reached("panics")).await;
+        assert_eq!(outcome, Ok(Outcome::Dead(Reason::Panicked)));
+    }
+}
+
 /// D10: neither building the future nor dropping it is exempt.
 #[tokio::test]
 async fn a_panic_while_building_or_dropping_the_future_is_caught() {

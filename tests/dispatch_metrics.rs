@@ -148,6 +148,18 @@ async fn a_series_is_there_before_anything_has_happened() {
 }
 
 #[tokio::test]
+async fn a_series_is_described() {
+    let (bus, snapshotter, _guard) =
+        recorded(|bus| bus.listen(listen_fn::<Ping, _, _>("mail", |_| async { Ok(()) })));
+    bus.record_metrics();
+    for (key, unit, description, _) in snapshotter.snapshot().into_vec() {
+        let name = key.key().name();
+        assert!(unit.is_some(), "{name} has no unit");
+        assert!(description.is_some_and(|text| !text.is_empty()), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_replay_is_reported_as_such_and_as_one_more_event() {
     let (bus, snapshotter, _guard) = recorded(|bus| {
         bus.listen(listen_fn::<Ping, _, _>("mail", |ping| async move {

@@ -105,6 +105,37 @@ async fn several_workers_keep_the_order_of_each_key() {
     );
 }
 
+/// Nothing is said about their order, and nothing need be: the one does not wait for the other.
+#[tokio::test]
+async fn several_workers_without_keys_handle_events_at_once() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let listener = listen_fn::<Ping, _, _>("gated", move |_| {
+        let gate = waits.clone();
+        async move {
+            gate.pass().await;
+            Ok(())
+        }
+    });
+    let policy = Policy::new().concurrency(NonZeroUsize::new(3).expect("not zero"));
+    let bus = Bus::builder()
+        .listen_with(listener, policy)
+        .build()
+        .expect("fits together");
+    let receipts: Vec<_> = (0..4).map(|number| bus.dispatch(Ping(number))).collect();
+    for _ in 0..3 {
+        within(gate.entered()).await;
+    }
+    let lane = &bus.lanes()[0];
+    assert_eq!((lane.running, lane.waiting), (3, 1));
+    for _ in &receipts {
+        gate.release();
+    }
+    for receipt in &receipts {
+        assert!(within(receipt.settled()).await.all_done());
+    }
+}
+
 /// D5: a key whose event hangs holds up no other key.
 #[tokio::test]
 async fn a_key_that_hangs_holds_up_no_other_key() {

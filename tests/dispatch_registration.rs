@@ -3,9 +3,13 @@
 mod dispatch;
 
 use std::{
+    borrow::Cow,
     fmt::Write,
     num::{NonZeroU32, NonZeroUsize},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,8 +17,8 @@ use dispatch::{Ping, within};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 use vacancy::dispatch::{
-    BoxError, BuildError, Bus, BusBuilder, Event, Listener, Outcome, Overflow, Permanent, Policy,
-    Retry, Subscriber, Unreachable, inline_fn, listen_fn,
+    BoxError, BuildError, Bus, BusBuilder, Event, InlineListener, Listener, Outcome, Overflow,
+    Permanent, Policy, Retry, Subscriber, Unreachable, inline_fn, listen_fn,
 };
 
 struct Booked;
@@ -233,6 +237,42 @@ async fn a_subscriber_registers_all_its_listeners() {
 }
 
 /// More listeners than an envelope has room for inline.
+#[tokio::test]
+async fn a_listener_that_is_shared_listens_under_its_own_name() {
+    #[derive(Default)]
+    struct Shared(AtomicU64);
+    impl Listener<Ping> for Shared {
+        async fn handle(&self, _: &Ping) -> Result<(), BoxError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+    impl InlineListener<Ping> for Shared {
+        fn handle(&self, _: &Ping) {
+            self.0.fetch_add(10, Ordering::Relaxed);
+        }
+
+        fn name(&self) -> Cow<'static, str> {
+            Cow::Borrowed("inline")
+        }
+    }
+    let shared = Arc::new(Shared::default());
+    let bus = Bus::builder()
+        .inline(Arc::clone(&shared))
+        .listen(Arc::clone(&shared))
+        .build()
+        .expect("fits together");
+    let report = within(bus.dispatch(Ping(1)).settled()).await;
+    let outcomes: Vec<_> = report.outcomes().collect();
+    assert_eq!(
+        outcomes,
+        [("inline", Outcome::Done), ("Shared", Outcome::Done)]
+    );
+    assert_eq!(shared.0.load(Ordering::Relaxed), 11);
+    let called = Listener::handle(&shared, &Ping(2)).await;
+    assert!(called.is_ok() && shared.0.load(Ordering::Relaxed) == 12);
+}
+
 #[tokio::test]
 async fn a_closure_that_is_called_outside_of_a_bus_fails_for_good() {
     let mail = listen_fn::<Ping, _, _>("mail", |_| async { Ok(()) });

@@ -88,6 +88,7 @@ async fn shutdown_names_exactly_what_it_abandoned() {
         .map(|receipt| ("hangs", receipt.id().sequence()))
         .collect();
     assert_eq!(named(&report.abandoned), expected);
+    assert!(!report.is_drained());
     for (number, receipt) in receipts.iter().enumerate() {
         let outcomes = within(receipt.settled()).await;
         let at_hangs = if number < 2 {
@@ -97,11 +98,40 @@ async fn shutdown_names_exactly_what_it_abandoned() {
         };
         assert_eq!(outcomes.outcome("hangs"), Some(at_hangs));
         assert_eq!(outcomes.outcome("healthy"), Some(Outcome::Done));
+        assert_eq!(outcomes.all_done(), number < 2);
     }
     assert!(bus.ledger().balanced());
     assert_eq!(bus.ledger().totals().abandoned, 3);
     // Idempotent.
     assert_eq!(bus.shutdown(Duration::ZERO).await, report);
+}
+
+/// D7: that of the watch, which is there on several threads only, among them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_task_is_left_after_a_shutdown() {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    let bus = Bus::builder()
+        .listen(listen_fn::<Ping, _, _>("healthy", |_| async { Ok(()) }))
+        .build()
+        .expect("fits together");
+    bus.dispatch(Ping(1));
+    assert!(tasks() > before);
+    assert!(
+        within(bus.shutdown(Duration::from_secs(60)))
+            .await
+            .is_drained()
+    );
+    within(async {
+        while tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// D7, D4: a thread that is blocked cannot be stopped, and does not stop the shutdown.

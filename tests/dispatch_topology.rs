@@ -275,15 +275,15 @@ mod serialized {
     #[tokio::test]
     async fn a_rate_limit_is_exact_in_serialized_form() {
         let limit = vacancy::dispatch::RateLimit::per_second(NonZeroU32::new(3).unwrap());
-        let policy = Policy::new().rate_limit(limit.burst(NonZeroU32::MIN));
+        let policy = Policy::new().rate_limit(limit.burst(NonZeroU32::new(2).unwrap()));
         let topology = topology(Bus::builder().listen_with(idle::<Booked>("mail"), policy)).await;
         let lane = serde_json::to_value(&topology.rows()[0].lane).unwrap();
-        let expected = json!({"interval_ns": 333_333_333, "at_once": 1});
+        let expected = json!({"interval_ns": 333_333_333, "at_once": 2});
         assert_eq!(lane["rate_limit"], expected);
         assert!(
             topology
                 .to_string()
-                .contains("  every 333.333333ms, 1 at once")
+                .contains("  every 333.333333ms, 2 at once")
         );
     }
 }

@@ -131,8 +131,8 @@ async fn who_has_heard_of_a_hold_keeps_it_although_redis_forgets_it() {
 
 /// A node that hears nothing more, and another that books: the leases of both are of this length.
 async fn one_deaf(lease: Duration) -> (RedisServer, Proxy, [Node; 2]) {
-    let (server, origin) = (RedisServer::start().await.unwrap(), Origin::new());
-    let proxy = Proxy::start(server.address()).await.unwrap();
+    let (server, origin) = (RedisServer::start().await.expect("a server"), Origin::new());
+    let proxy = Proxy::start(server.address()).await.expect("a port");
     let nodes =
         [server.url(), proxy.url()].map(|url| Node::new(strict(&url).lease(lease), &origin));
     for node in &nodes {
