@@ -143,6 +143,12 @@ async fn shutdown_returns_while_a_listener_blocks_its_thread() {
     let enters = Arc::clone(&entered);
     let left = Arc::new(Semaphore::new(0));
     let leaves = Arc::clone(&left);
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
     let bus = Bus::builder()
         .listen(listen_fn::<Ping, _, _>("blocks", move |_| {
             enters.add_permits(1);
@@ -176,6 +182,36 @@ async fn shutdown_returns_while_a_listener_blocks_its_thread() {
             Ok(Outcome::Abandoned)
         );
     }
+    within(async {
+        while tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(bus.ledger().balanced());
+    assert_eq!(bus.ledger().totals().done, 0);
+}
+
+/// D7: accepted, and given to no lane yet.
+#[test]
+fn what_waits_for_the_router_when_the_runtime_ends_is_abandoned() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime can be made here");
+    let (bus, receipts) = runtime.block_on(async {
+        let bus = Bus::builder()
+            .listen(listen_fn::<Ping, _, _>("mail", |_| async { Ok(()) }))
+            .build()
+            .expect("fits together");
+        let receipts: Vec<_> = (0..3).map(|number| bus.dispatch(Ping(number))).collect();
+        (bus, receipts)
+    });
+    drop(runtime);
+    for receipt in &receipts {
+        assert_eq!(receipt.outcome("mail"), Ok(Some(Outcome::Abandoned)));
+    }
+    assert_eq!(bus.ledger().totals().abandoned, 3);
     assert!(bus.ledger().balanced());
 }
 
