@@ -65,6 +65,44 @@ fn bus(batches: &Batches, batching: Batching, policy: Policy<Ping>) -> Bus {
         .expect("fits together")
 }
 
+/// A batch that ends may free more keys than its worker's next one takes.
+#[tokio::test]
+async fn a_key_that_a_batch_has_freed_is_taken_by_another_worker() {
+    let batches = Batches::new(false, |_| Ok(()));
+    let policy = Policy::new()
+        .concurrency(NonZeroUsize::new(2).expect("not zero"))
+        .ordered_by(|ping: &Ping| ping.0 / 10);
+    let bus = bus(&batches, up_to(2), policy);
+    let batch = |numbers: &[u64]| {
+        let receipts = numbers.iter().map(|number| bus.dispatch(Ping(*number)));
+        receipts.collect::<Vec<_>>()
+    };
+    let mut receipts = batch(&[10, 20]);
+    while batches.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    receipts.extend(batch(&[11, 12, 21]));
+    while bus.lanes()[0].waiting < 3 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(batches.seen(), [[10, 20]]);
+    batches.gate.add_permits(1);
+    within(async {
+        while batches.seen().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(batches.seen()[1..], [vec![11, 12], vec![21]]);
+    batches.gate.add_permits(2);
+    for receipt in &receipts {
+        assert!(within(receipt.settled()).await.all_done());
+    }
+}
+
 #[tokio::test]
 async fn what_waits_is_handled_together_up_to_the_bound() {
     let batches = Batches::new(false, |_| Ok(()));

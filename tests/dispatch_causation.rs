@@ -55,6 +55,7 @@ async fn an_event_dispatched_by_a_listener_knows_its_cause() {
             move |pong: Arc<Envelope<Pong>>| {
                 let delivery = Delivery::current().expect("a listener is running");
                 assert_eq!(delivery.depth(), pong.depth());
+                assert_eq!(delivery.cause(), pong.cause());
                 let _ = tell.send((pong.0, pong.cause(), pong.depth()));
                 async { Ok(()) }
             },

@@ -13,8 +13,8 @@ use std::{
 
 use dispatch::{Ping, within};
 use vacancy::dispatch::{
-    BoxError, Bus, Delivery, Envelope, Event, EventId, Failed, Listener, Outcome, Policy, Reason,
-    Receipt, ReplayError, Retry, inline_fn, listen_fn,
+    BoxError, Bus, BusBuilder, Delivery, Envelope, Event, EventId, Failed, Listener, Outcome,
+    Policy, Reason, Receipt, ReplayError, Retry, inline_fn, listen_fn,
 };
 
 /// Fails until it is repaired.
@@ -339,10 +339,14 @@ async fn failures_of_those_who_hear_failures_do_not_go_on_for_ever() {
 
 #[tokio::test]
 async fn a_letter_whose_replay_is_refused_goes_back_to_its_place() {
-    let bus = Bus::builder()
-        .listen(Mail::default())
-        .build()
-        .expect("fits together");
+    for workers in [1, 2] {
+        let policy = Policy::new().concurrency(NonZeroUsize::new(workers).expect("not zero"));
+        refuses_replays(Bus::builder().listen_with(Mail::default(), policy)).await;
+    }
+}
+
+async fn refuses_replays(bus: BusBuilder) {
+    let bus = bus.build().expect("fits together");
     for number in 0..3 {
         within(bus.dispatch(Ping(number)).settled()).await;
     }

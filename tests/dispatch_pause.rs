@@ -120,33 +120,58 @@ async fn a_paused_lane_overflows_as_its_policy_says() {
     assert_eq!(first.outcome("mail"), Ok(None));
 }
 
+/// A bus with one listener of one worker, and one with one of several, both paused.
+fn paused(calls: &Arc<AtomicU64>) -> [Bus; 2] {
+    [1, 2].map(|workers| {
+        let workers = NonZeroUsize::new(workers).expect("not zero");
+        let bus = Bus::builder()
+            .listen_with(
+                counting::<Ping>("mail", calls),
+                Policy::new().concurrency(workers),
+            )
+            .build()
+            .expect("fits together");
+        bus.pause("mail").expect("is a listener");
+        bus
+    })
+}
+
+#[tokio::test]
+async fn several_workers_go_on_once_they_are_resumed() {
+    let calls = Arc::new(AtomicU64::new(0));
+    let [_, bus] = paused(&calls);
+    let receipts: Vec<_> = (0..5).map(|number| bus.dispatch(Ping(number))).collect();
+    while bus.lanes()[0].waiting < 5 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    bus.resume("mail").expect("is a listener");
+    for receipt in &receipts {
+        assert!(within(receipt.settled()).await.all_done());
+    }
+}
+
 /// Whoever paused it had a reason; a shutdown does not know better.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_abandons_what_waits_in_a_paused_lane_and_names_it() {
     let calls = Arc::new(AtomicU64::new(0));
-    let bus = Bus::builder()
-        .listen(counting::<Ping>("mail", &calls))
-        .build()
-        .expect("fits together");
-    bus.pause("mail").expect("is a listener");
-    let receipt = bus.dispatch(Ping(1));
-    let report = within(bus.shutdown(Duration::from_secs(1))).await;
-    assert_eq!(report.abandoned.len(), 1);
-    assert_eq!(report.abandoned[0].id, receipt.id());
+    for bus in paused(&calls) {
+        let receipt = bus.dispatch(Ping(1));
+        let report = within(bus.shutdown(Duration::from_secs(1))).await;
+        assert_eq!(report.abandoned.len(), 1);
+        assert_eq!(report.abandoned[0].id, receipt.id());
+    }
     assert_eq!(calls.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_a_paused_lane_that_is_empty() {
     let calls = Arc::new(AtomicU64::new(0));
-    let bus = Bus::builder()
-        .listen(counting::<Ping>("mail", &calls))
-        .build()
-        .expect("fits together");
-    bus.pause("mail").expect("is a listener");
-    let begun = tokio::time::Instant::now();
-    assert!(bus.shutdown(Duration::from_secs(60)).await.is_drained());
-    assert!(begun.elapsed() < Duration::from_secs(60));
+    for bus in paused(&calls) {
+        let begun = tokio::time::Instant::now();
+        assert!(bus.shutdown(Duration::from_secs(60)).await.is_drained());
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
 }
 
 #[tokio::test]

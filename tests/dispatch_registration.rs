@@ -274,6 +274,29 @@ async fn a_listener_that_is_shared_listens_under_its_own_name() {
 }
 
 #[tokio::test]
+async fn a_policy_that_is_cloned_is_the_same() {
+    let two = const { NonZeroUsize::new(2).expect("2 is not zero") };
+    let policy = Policy::<Ping>::new()
+        .capacity(two)
+        .overflow(Overflow::DropOldest)
+        .concurrency(two)
+        .time_out(Duration::from_secs(7))
+        .attempt_time_out(Duration::from_secs(3))
+        .retry(Retry::new(NonZeroU32::MIN))
+        .after("first")
+        .ordered_by(|ping| ping.0)
+        .coalesce_by(|ping| ping.0);
+    let topology = |policy| {
+        let idle = |name| listen_fn::<Ping, _, _>(name, |_| async { Ok(()) });
+        let bus = Bus::builder()
+            .listen(idle("first"))
+            .listen_with(idle("mail"), policy);
+        bus.build().expect("fits together").topology().to_string()
+    };
+    assert_eq!(topology(policy.clone()), topology(policy));
+}
+
+#[tokio::test]
 async fn a_closure_that_is_called_outside_of_a_bus_fails_for_good() {
     let mail = listen_fn::<Ping, _, _>("mail", |_| async { Ok(()) });
     let called = mail.handle(&Ping(1)).await;

@@ -3,6 +3,7 @@
 mod dispatch;
 
 use std::{
+    num::NonZeroUsize,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,8 @@ use tokio::{
     time::Instant,
 };
 use vacancy::dispatch::{
-    Abandoned, BoxError, Bus, Envelope, Event, Listener, Outcome, Report, Unreachable, listen_fn,
+    Abandoned, BoxError, Bus, Envelope, Event, Listener, Outcome, Policy, Report, Unreachable,
+    inline_fn, listen_fn,
     testing::{Fake, Gate, TestBus},
 };
 
@@ -104,6 +106,33 @@ async fn shutdown_names_exactly_what_it_abandoned() {
     assert_eq!(bus.ledger().totals().abandoned, 3);
     // Idempotent.
     assert_eq!(bus.shutdown(Duration::ZERO).await, report);
+}
+
+/// One for the event, one for each worker; on several threads one more for the watch, if there is anything to watch.
+#[test]
+fn a_bus_owns_the_tasks_that_it_says() {
+    let several = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build();
+    let single = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    for (runtime, watches) in [(several, 1), (single, 0)] {
+        let runtime = runtime.expect("a runtime can be made here");
+        let tasks = || runtime.metrics().num_alive_tasks();
+        let _entered = runtime.enter();
+        let fence = inline_fn::<Ping, _>("fence", |_| ());
+        let inline = Bus::builder().inline(fence).build();
+        assert_eq!(tasks(), 0);
+        let three = NonZeroUsize::new(3).expect("not zero");
+        let mail = listen_fn::<Ping, _, _>("mail", |_| async { Ok(()) });
+        let lane = Bus::builder()
+            .listen_with(mail, Policy::new().concurrency(three))
+            .build();
+        assert_eq!(tasks(), 1 + 3 + watches);
+        drop((inline, lane));
+    }
 }
 
 /// D7: that of the watch, which is there on several threads only, among them.

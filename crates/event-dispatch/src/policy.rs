@@ -59,8 +59,8 @@ pub(crate) type ErrorClass = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send +
 pub enum Overflow {
     /// The new event becomes a dead letter with [`Reason::Overflowed`](crate::Reason::Overflowed).
     ///
-    /// Each is buried, and where somebody hears [`Failed`](crate::Failed), each is one more event. Events that nobody
-    /// will replay are shed without either by [`DropOldest`](Self::DropOldest).
+    /// Each is buried, and where somebody hears [`Failed`](crate::Failed) and has room for it, each is one more event.
+    /// Events that nobody will replay are shed without either by [`DropOldest`](Self::DropOldest).
     #[default]
     DeadLetter,
     /// The event that has waited longest makes room and ends as
