@@ -68,6 +68,24 @@ async fn a_reader_that_begins_after_an_invalidation_never_joins_an_older_flight(
 }
 
 #[tokio::test]
+async fn several_invalidations_tell_how_many_of_them_anybody_could_notice() {
+    let cache = Numbers::builder().build();
+    read(&cache, 1).await;
+    let all = |id| Cover::new(Scope::new("tenant", "resource", id), Span::ALL);
+    let load = async || Ok(2);
+    let covers = || [all("room")];
+    soon(cache.get_or_load(&"room", covers, load))
+        .await
+        .unwrap();
+    assert_eq!(
+        cache.invalidate_all(&[all("host"), all("nobody"), all("room")]),
+        2
+    );
+    assert_eq!(cache.statistics().invalidations, 3);
+    assert!(cache.get(&"day").is_none() && cache.get(&"room").is_none());
+}
+
+#[tokio::test]
 async fn an_invalidation_elsewhere_leaves_the_entry_and_brings_it_forward() {
     let cache = Numbers::builder().build();
     read(&cache, 1).await;
