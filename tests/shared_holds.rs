@@ -154,7 +154,7 @@ async fn a_strict_hold_waits_for_a_node_that_does_not_hear_of_it() {
 /// lost may have been overtaken by loads that were kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_release_of_a_hold_waits_for_others_only_if_the_hold_was_lost() {
-    let (server, proxy, [a, deaf]) = one_deaf(Duration::from_secs(2)).await;
+    let (server, proxy, [a, deaf]) = one_deaf(Duration::from_secs(4)).await;
     let kept = hold(&a, &DAY).await;
     let lost = hold(&a, &DAY).await;
     deaf.leased().await;

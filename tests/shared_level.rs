@@ -139,7 +139,11 @@ async fn an_entry_whose_fence_is_gone_is_not_served_and_the_next_one_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_come_while_a_value_is_loaded_share_it() {
     let (server, origin, gate) = (server().await, Origin::new(), Gate::new());
-    let node = Node::new(strict(&server.url()), &origin);
+    // Without a lease nobody would join.
+    let node = Node::new(
+        strict(&server.url()).lease(Duration::from_secs(60)),
+        &origin,
+    );
     node.leased().await;
     let leader = node.read_at(&DAY, &gate);
     gate.entered().await;
