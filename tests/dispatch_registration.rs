@@ -90,6 +90,26 @@ async fn a_required_listener_that_is_missing_fails_the_build() {
 
 /// D8.
 #[tokio::test]
+async fn a_required_listener_that_is_disabled_fails_the_build_whoever_is_enabled() {
+    let idle = |name| listen_fn::<Booked, _, _>(name, |_| async { Ok(()) });
+    for disabled in ["fence", "mail"] {
+        let built = Bus::builder()
+            .inline(inline_fn("fence", |_: &Booked| ()))
+            .inline(inline_fn("tally", |_: &Booked| ()))
+            .listen(idle("mail"))
+            .listen(idle("count"))
+            .disable(disabled)
+            .require::<Booked>(disabled)
+            .build();
+        let expected = BuildError::RequiredIsDisabled {
+            event: Booked::NAME,
+            listener: disabled.into(),
+        };
+        assert_eq!(built.err(), Some(expected));
+    }
+}
+
+#[tokio::test]
 async fn two_types_of_event_with_one_name_are_refused() {
     struct Other;
     impl Event for Other {

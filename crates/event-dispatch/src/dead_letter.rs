@@ -244,3 +244,47 @@ impl DeadLetters {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Envelope, delivery::Origin, outcome::Marks};
+
+    struct Ping;
+
+    impl Event for Ping {
+        const NAME: &'static str = "ping";
+    }
+
+    fn death(number: u64) -> Death {
+        let header = Origin::default().header::<Ping>(EventId::new(1, number));
+        Death {
+            parcel: Arc::new(Envelope::new(header, Marks::new(0, 1), Ping)),
+            listener: "mail".into(),
+            reason: Reason::Failed,
+            error: String::new(),
+            attempts: 1,
+        }
+    }
+
+    /// A lane refuses a replay in the very moment of a shutdown, when the letter has been given away.
+    #[test]
+    fn a_letter_that_is_taken_back_has_its_place_again() {
+        let letters = DeadLetters::new(const { NonZeroUsize::new(3).expect("3 is not zero") });
+        let buried = letters.bury((1..=4).map(death).collect());
+        assert_eq!((buried.len(), letters.evicted()), (4, 1));
+        let kept = |places: &[usize]| {
+            let all = letters.all();
+            let expected = places.iter().map(|place| &buried[*place]);
+            all.len() == places.len() && all.iter().zip(expected).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        assert!(kept(&[1, 2, 3]));
+        for place in [1, 2, 3] {
+            let given = letters.remove(&buried[place]).expect("is kept");
+            assert!(letters.remove(&given).is_none());
+            letters.restore(given);
+            assert!(kept(&[1, 2, 3]), "{place}");
+        }
+        assert!(letters.remove(&buried[0]).is_none(), "was evicted");
+    }
+}
