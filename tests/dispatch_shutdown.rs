@@ -13,6 +13,7 @@ use std::{
 
 use dispatch::{Ping, within};
 use tokio::{
+    runtime::Handle,
     sync::{Notify, Semaphore},
     time::Instant,
 };
@@ -21,6 +22,11 @@ use vacancy::dispatch::{
     inline_fn, listen_fn,
     testing::{Fake, Gate, TestBus},
 };
+
+/// How many tasks the runtime of the test has.
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
 
 fn named(abandoned: &[Abandoned]) -> Vec<(&str, u64)> {
     abandoned
@@ -138,11 +144,6 @@ fn a_bus_owns_the_tasks_that_it_says() {
 /// D7: that of the watch, which is there on several threads only, among them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_task_is_left_after_a_shutdown() {
-    let tasks = || {
-        tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks()
-    };
     let before = tasks();
     let bus = Bus::builder()
         .listen(listen_fn::<Ping, _, _>("healthy", |_| async { Ok(()) }))
@@ -172,11 +173,6 @@ async fn shutdown_returns_while_a_listener_blocks_its_thread() {
     let enters = Arc::clone(&entered);
     let left = Arc::new(Semaphore::new(0));
     let leaves = Arc::clone(&left);
-    let tasks = || {
-        tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks()
-    };
     let before = tasks();
     let bus = Bus::builder()
         .listen(listen_fn::<Ping, _, _>("blocks", move |_| {
