@@ -219,7 +219,7 @@ impl Core {
             return Some(event);
         }
         header.accepted.set(Acceptance::clock());
-        let envelope = Arc::new(Envelope::new(header, Marks::new(0, 0), event));
+        let envelope = Arc::new(Envelope::new(header, Marks::new(Arc::default(), 0), event));
         self.kept.keep(&envelope);
         if let Some(taps) = taps {
             taps.offer(&[envelope]);

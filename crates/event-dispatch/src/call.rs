@@ -26,6 +26,7 @@ use crate::{
     guard::guarded,
     lane::Lane,
     policy::ErrorClass,
+    stretch::First,
     time_out::{Over, TimeOut},
     trace_context::TraceContext,
 };
@@ -96,6 +97,23 @@ where
             self.done();
         }
         done
+    }
+
+    /// Takes over a first attempt that has begun and is not done.
+    pub(crate) fn has_begun(&mut self, first: First) -> bool {
+        self.attempt = 1;
+        match first {
+            First::Pending => {}
+            First::Failed(error) => {
+                let failure = Failure::of(error, &self.lane.policy);
+                self.over(Err(Box::new(failure)));
+            }
+            First::Panicked(panic) => {
+                let failure = Failure::Panicked(panic.message());
+                self.over(Err(Box::new(failure)));
+            }
+        }
+        false
     }
 
     /// Goes on from wherever the first attempt is, and gives all events their outcome.

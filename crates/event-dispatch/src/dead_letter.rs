@@ -259,7 +259,11 @@ mod tests {
     fn death(number: u64) -> Death {
         let header = Origin::default().header::<Ping>(EventId::new(1, number));
         Death {
-            parcel: Arc::new(Envelope::new(header, Marks::new(0, 1), Ping)),
+            parcel: Arc::new(Envelope::new(
+                header,
+                Marks::new(Arc::from(["mail".into()]), 0),
+                Ping,
+            )),
             listener: "mail".into(),
             reason: Reason::Failed,
             error: String::new(),

@@ -4,7 +4,7 @@
 //!
 //! 1. A thread's current delivery is set around every poll of a listener's future and around every
 //!    inline listener, and put back before [`within`] returns, also when the code panics.
-//! 2. It is set for every event of a run, so it is boxed, holds the run, and makes a [`Delivery`] only for
+//! 2. It is set for every event, so it is boxed, lives as long as its worker, and makes a [`Delivery`] only for
 //!    who asks.
 
 use std::{cell::RefCell, fmt, mem, sync::Arc, time::SystemTime};
@@ -14,7 +14,7 @@ use tracing::Span;
 use crate::{
     Event, EventId, Receipt,
     bus::Core,
-    envelope::{Acceptance, Envelope, Header, Link, Parcel, Parcels},
+    envelope::{Acceptance, Envelope, Header, Link, Parcel},
     guard::{Panic, guarded},
     trace_context::TraceContext,
 };
@@ -36,7 +36,7 @@ impl Delivery {
     /// The delivery that the calling code is part of, if a listener is running on this thread.
     pub fn current() -> Option<Self> {
         CURRENT
-            .try_with(|current| current.borrow().as_deref().map(Current::delivery))
+            .try_with(|current| current.borrow().as_deref().and_then(Current::delivery))
             .ok()
             .flatten()
     }
@@ -158,7 +158,7 @@ impl Origin {
     /// The origin of a dispatch made here and now.
     pub(crate) fn here() -> Self {
         let origin = CURRENT
-            .try_with(|current| current.borrow().as_deref().map(Current::origin))
+            .try_with(|current| current.borrow().as_deref().and_then(Current::origin))
             .ok()
             .flatten()
             .unwrap_or_default();
@@ -168,23 +168,33 @@ impl Origin {
     }
 }
 
-/// What a thread is delivering: an event of those that its worker has, on its way to one listener.
+/// Knows which event is being delivered.
+pub(crate) trait Courier: Send + Sync {
+    /// That event, if there is one.
+    fn parcel(self: Arc<Self>) -> Option<Arc<dyn Parcel>>;
+}
+
+impl<E: Event> Courier for Envelope<E> {
+    fn parcel(self: Arc<Self>) -> Option<Arc<dyn Parcel>> {
+        Some(self)
+    }
+}
+
+/// What a thread is delivering: an event on its way to one listener.
 pub(crate) struct Current {
     core: Arc<Core>,
-    parcels: Arc<dyn Parcels>,
-    /// Which of them.
-    pub(crate) index: usize,
-    pub(crate) attempt: u32,
+    courier: Arc<dyn Courier>,
+    attempt: u32,
     inline: bool,
+    /// That of the listener's span, if there is one.
     trace: TraceContext,
 }
 
 impl Current {
-    pub(crate) fn new(core: Arc<Core>, parcels: Arc<dyn Parcels>) -> Box<Self> {
+    pub(crate) fn new(core: Arc<Core>, courier: Arc<dyn Courier>) -> Box<Self> {
         Box::new(Self {
             core,
-            parcels,
-            index: 0,
+            courier,
             attempt: 1,
             inline: false,
             trace: Default::default(),
@@ -194,8 +204,13 @@ impl Current {
     pub(crate) fn inline<E: Event>(core: Arc<Core>, envelope: &Arc<Envelope<E>>) -> Box<Self> {
         let mut current = Self::new(core, Arc::clone(envelope) as _);
         current.inline = true;
-        current.trace = envelope.header().trace.clone();
         current
+    }
+
+    /// As before the first attempt at an event.
+    pub(crate) fn reset(&mut self) {
+        self.attempt = 1;
+        self.trace = TraceContext::default();
     }
 
     /// Begins an attempt at the event with this header, in a span that nobody has entered yet and that
@@ -203,21 +218,22 @@ impl Current {
     pub(crate) fn begin(&mut self, attempt: u32, header: &Header, span: &Span) {
         self.attempt = attempt;
         header.trace.leads_to(span);
-        self.trace = TraceContext::of(span).or(&header.trace);
+        self.trace = TraceContext::of(span);
     }
 
-    fn delivery(&self) -> Delivery {
-        Delivery {
+    fn delivery(&self) -> Option<Delivery> {
+        let parcel = Arc::clone(&self.courier).parcel()?;
+        Some(Delivery {
             core: Arc::clone(&self.core),
-            parcel: Arc::clone(&self.parcels).parcel(self.index),
             attempt: self.attempt,
             inline: self.inline,
-            trace: self.trace.clone(),
-        }
+            trace: self.trace.clone().or(&parcel.header().trace),
+            parcel,
+        })
     }
 
-    fn origin(&self) -> Origin {
-        self.delivery().origin()
+    fn origin(&self) -> Option<Origin> {
+        self.delivery().map(|delivery| delivery.origin())
     }
 }
 

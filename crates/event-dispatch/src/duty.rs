@@ -13,7 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Who is on duty and what it does: the number of the router in the upper half; in the lower half a
 /// number that changes with everything it does, odd while it polls a worker.
+///
+/// Apart from what publishers read, in memory, since the router writes it all the time.
 #[derive(Default)]
+#[repr(align(128))]
 pub(crate) struct Roster(AtomicU64);
 
 /// The duty of one router, as it knows it.

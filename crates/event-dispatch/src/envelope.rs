@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    fmt,
+    fmt, mem,
     ops::Deref,
     str::FromStr,
     sync::{
@@ -12,21 +12,25 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::{Event, outcome::Marks, trace_context::TraceContext};
+use crate::{Event, guard::guarded, outcome::Marks, trace_context::TraceContext};
 
 /// An event plus its id, the time of acceptance and what caused it.
 ///
 /// Dereferences to the event. All listeners of the event share one envelope.
+// What every listener touches lies side by side.
+#[repr(C)]
 pub struct Envelope<E> {
-    header: Header,
     marks: Marks,
     payload: Payload<E>,
+    header: Header,
 }
 
 enum Payload<E> {
     Own(E),
     /// That of the envelope that is replayed, which is no replay itself.
     Replayed(Arc<Envelope<E>>),
+    /// None any more: the envelope is a spare one, which nobody else has.
+    Spent,
 }
 
 impl<E> Envelope<E> {
@@ -39,11 +43,30 @@ impl<E> Envelope<E> {
         }
     }
 
+    /// Lets go of the event, if nobody else has the envelope, which then is a spare one.
+    pub(crate) fn spend(envelope: &mut Arc<Self>) -> bool {
+        let Some(envelope) = Arc::get_mut(envelope) else {
+            return false;
+        };
+        envelope.header.cause = None;
+        let payload = mem::replace(&mut envelope.payload, Payload::Spent);
+        let _ = guarded(|| drop(payload));
+        true
+    }
+
+    /// Makes a spare envelope that of another event with the same listeners.
+    #[inline]
+    pub(crate) fn renew(&mut self, header: Header, inline: usize, event: E) {
+        self.header = header;
+        self.marks.renew(inline);
+        self.payload = Payload::Own(event);
+    }
+
     /// Holds the event of `original` once more.
     pub(crate) fn replay(header: Header, marks: Marks, original: Arc<Self>) -> Self {
         let original = match &original.payload {
-            Payload::Own(_) => original,
             Payload::Replayed(first) => Arc::clone(first),
+            _ => original,
         };
         Self {
             header,
@@ -65,6 +88,7 @@ impl<E> Envelope<E> {
         match &self.payload {
             Payload::Own(event) => event,
             Payload::Replayed(original) => original.event(),
+            Payload::Spent => unreachable!("nobody has a spare envelope"),
         }
     }
 
@@ -221,11 +245,6 @@ impl Header {
         self.replay_of.is_some()
     }
 
-    /// The place among the marks of the listener that has `slot` among all.
-    pub(crate) fn slot(&self, slot: usize) -> usize {
-        if self.is_replay() { 0 } else { slot }
-    }
-
     /// The names and ids of the events that led to this one, the first cause first, this one last.
     pub(crate) fn chain(&self) -> Vec<(&'static str, EventId)> {
         let mut chain = vec![(self.name, self.id)];
@@ -265,23 +284,5 @@ impl<E: Event> Parcel for Envelope<E> {
 
     fn event(&self) -> &dyn Any {
         self.event()
-    }
-}
-
-/// Some envelopes whose event type is forgotten.
-pub(crate) trait Parcels: Send + Sync {
-    /// One of them; there is one at `index`.
-    fn parcel(self: Arc<Self>, index: usize) -> Arc<dyn Parcel>;
-}
-
-impl<E: Event> Parcels for Envelope<E> {
-    fn parcel(self: Arc<Self>, _: usize) -> Arc<dyn Parcel> {
-        self
-    }
-}
-
-impl<E: Event> Parcels for Vec<Arc<Envelope<E>>> {
-    fn parcel(self: Arc<Self>, index: usize) -> Arc<dyn Parcel> {
-        Arc::clone(&self[index]) as _
     }
 }

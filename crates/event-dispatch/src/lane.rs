@@ -31,7 +31,9 @@ use self::progress::Progress;
 use crate::rate_limit::Limiter;
 use crate::{
     Batching, Envelope, Event, LaneState, Outcome, Policy, Reason, Stage,
+    delivery::Courier,
     ends::Ends,
+    envelope::Parcel,
     failed::OnFailure,
     guard::guarded,
     ledger::{Counters, Entry},
@@ -174,11 +176,11 @@ impl<E: Event> Lane<E> {
                 let left = events.events()[taken..].iter();
                 displaced.extend(left.map(|envelope| (Arc::clone(envelope), outcome)));
                 match wake {
-                    true => Wakers::One(runs.wake()),
+                    true => Wakers::Home(runs.wake()),
                     false => {
                         let asleep = runs.is_asleep();
                         self.progress.to_wake.store(asleep, Ordering::Relaxed);
-                        Wakers::One(None)
+                        Wakers::Home(false)
                     }
                 }
             }
@@ -209,7 +211,7 @@ impl<E: Event> Lane<E> {
             }
             let _ = guarded(|| drop(envelope));
         }
-        wakers.wake();
+        self.wake_all(wakers);
         true
     }
 
@@ -262,11 +264,11 @@ impl<E: Event> Lane<E> {
         let mut store = self.lock();
         self.progress.paused.store(paused, Ordering::Relaxed);
         let wakers = match &mut *store {
-            Store::Runs(runs) => Wakers::One(runs.pause(paused)),
+            Store::Runs(runs) => Wakers::Home(runs.pause(paused)),
             Store::Queue(queue) => Wakers::Some(queue.pause(paused)),
         };
         drop(store);
-        wakers.wake();
+        self.wake_all(wakers);
     }
 
     /// What waits and runs now.
@@ -292,10 +294,10 @@ impl<E: Event> Lane<E> {
     /// Takes no more events. Workers end once they have handled those that wait.
     pub(crate) fn close(&self) {
         let wakers = match &mut *self.lock() {
-            Store::Runs(runs) => Wakers::One(runs.close()),
+            Store::Runs(runs) => Wakers::Home(runs.close()),
             Store::Queue(queue) => Wakers::Some(queue.close()),
         };
-        wakers.wake();
+        self.wake_all(wakers);
     }
 
     /// Closes the lane and abandons what waits and what is being handled.
@@ -345,6 +347,14 @@ impl<E: Event> Lane<E> {
         }
     }
 
+    fn wake_all(&self, wakers: Wakers) {
+        match wakers {
+            Wakers::Home(false) => {}
+            Wakers::Home(true) => self.seat.get().into_iter().for_each(Seat::wake),
+            Wakers::Some(wakers) => wakers.into_iter().for_each(Waker::wake),
+        }
+    }
+
     fn predecessor_ended(&self) {
         if self.open_predecessors.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.close();
@@ -358,17 +368,20 @@ impl<E: Event> Lane<E> {
     }
 }
 
-/// Workers to wake once the lane is not locked any more.
-enum Wakers {
-    One(Option<Waker>),
-    Some(Vec<Waker>),
+/// The worker of a lane of runs delivers the event that it has begun last.
+impl<E: Event> Courier for Lane<E> {
+    fn parcel(self: Arc<Self>) -> Option<Arc<dyn Parcel>> {
+        let Store::Runs(runs) = &*self.lock() else {
+            return None;
+        };
+        let begun = self.progress.begun.load(Ordering::Relaxed);
+        Some(Arc::clone(runs.in_hand(begun.checked_sub(1)?)?) as _)
+    }
 }
 
-impl Wakers {
-    fn wake(self) {
-        match self {
-            Self::One(waker) => waker.into_iter().for_each(Waker::wake),
-            Self::Some(wakers) => wakers.into_iter().for_each(Waker::wake),
-        }
-    }
+/// Workers to wake once the lane is not locked any more.
+enum Wakers {
+    /// The home of the worker that has a seat, or nobody.
+    Home(bool),
+    Some(Vec<Waker>),
 }

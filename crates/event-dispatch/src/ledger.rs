@@ -193,6 +193,12 @@ impl Counters {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// Counts one that is done, where nobody else counts such: for less than a `count`.
+    #[inline]
+    pub(crate) fn count_done_alone(&self) {
+        self.done.store(self.done() + 1, Ordering::Relaxed);
+    }
+
     /// Takes back what was counted before somebody else had settled the event.
     pub(crate) fn discount_done(&self) {
         self.done.fetch_sub(1, Ordering::Relaxed);

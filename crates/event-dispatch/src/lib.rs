@@ -114,6 +114,7 @@ mod recorder;
 mod replay;
 mod shutdown;
 mod stream;
+mod stretch;
 mod topology;
 
 #[cfg(feature = "testing")]

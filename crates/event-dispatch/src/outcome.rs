@@ -10,9 +10,10 @@
 //!    marks, all in one order (`SeqCst`): so at least one of them sees the other.
 
 use std::{
-    fmt,
+    borrow::Cow,
+    fmt, mem,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -114,52 +115,91 @@ impl Outcome {
 
 const NIBBLE: usize = 4;
 const PER_WORD: usize = 16;
-const WORDS: usize = 8;
+const WORDS: usize = 2;
 /// The mark of an event that its lane has been given by those it comes after. It reads as pending.
 const QUEUED: u64 = 0x7;
 /// The mark of an outcome that is being recorded. It reads as pending.
 const CLAIMED: u64 = 0xf;
 
-/// The outcomes of one event, four bits a listener: inline for 128 listeners, boxed beyond.
+/// The names of an event's listeners: inline listeners, then lanes.
+pub(crate) type Names = Arc<[Cow<'static, str>]>;
+
+/// The outcomes of one event, four bits a listener: inline for 32 listeners, boxed beyond.
 ///
 /// Inline listeners come first and start as done, since they have run before anybody can look.
+///
+/// First what every listener touches: each line of memory that comes from the publisher's core costs more than a
+/// quick listener.
+#[repr(C)]
 pub(crate) struct Marks {
     words: [AtomicU64; WORDS],
-    more: Box<[AtomicU64]>,
-    listeners: u32,
     /// Whether somebody waits for this event, or has.
     awaited: AtomicBool,
+    /// Whether the event goes to one listener only.
+    single: bool,
+    more: Box<[AtomicU64]>,
+    names: Names,
     /// Made by the first who waits: few events are waited for.
     settled: OnceLock<Box<Notify>>,
 }
 
 impl Marks {
-    /// Marks for `inline` listeners that count as done and `lanes` that are pending.
-    #[inline]
-    pub(crate) fn new(inline: usize, lanes: usize) -> Self {
-        let start = |word: usize| {
-            if inline == 0 {
-                return AtomicU64::new(0);
-            }
-            let done = inline.saturating_sub(word * PER_WORD).min(PER_WORD);
-            let ones = 0x1111_1111_1111_1111_u64;
-            AtomicU64::new(if done == 0 {
-                0
-            } else {
-                ones >> ((PER_WORD - done) * NIBBLE)
-            })
-        };
-        let words = (inline + lanes).div_ceil(PER_WORD);
+    /// Marks for these listeners, of whom the first `inline` count as done and the others are pending.
+    pub(crate) fn new(names: Names, inline: usize) -> Self {
+        let start = |word: usize| AtomicU64::new(Self::start(word, inline));
+        let words = names.len().div_ceil(PER_WORD);
         Self {
             words: std::array::from_fn(start),
             more: match words {
                 ..=WORDS => Box::default(),
                 _ => (WORDS..words).map(start).collect(),
             },
-            listeners: (inline + lanes) as u32,
             awaited: AtomicBool::new(false),
+            single: false,
+            names,
             settled: OnceLock::new(),
         }
+    }
+
+    /// The mark of the only listener that the event goes to.
+    pub(crate) fn single(name: Cow<'static, str>, inline: bool) -> Self {
+        Self {
+            single: true,
+            ..Self::new(Arc::from([name]), usize::from(inline))
+        }
+    }
+
+    /// The place of the listener that has `slot` among all.
+    #[inline]
+    pub(crate) fn slot(&self, slot: usize) -> usize {
+        if self.single { 0 } else { slot }
+    }
+
+    /// Makes them those of another event with the same listeners.
+    #[inline]
+    pub(crate) fn renew(&mut self, inline: usize) {
+        for (word, mark) in self.words.iter_mut().enumerate() {
+            *mark.get_mut() = Self::start(word, inline);
+        }
+        for (word, mark) in self.more.iter_mut().enumerate() {
+            *mark.get_mut() = Self::start(WORDS + word, inline);
+        }
+        if mem::take(self.awaited.get_mut()) {
+            self.settled.take();
+        }
+    }
+
+    #[inline]
+    fn start(word: usize, inline: usize) -> u64 {
+        let done = inline.saturating_sub(word * PER_WORD).min(PER_WORD);
+        match done {
+            0 => 0,
+            _ => 0x1111_1111_1111_1111 >> ((PER_WORD - done) * NIBBLE),
+        }
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     fn word(&self, slot: usize) -> (&AtomicU64, usize) {
@@ -260,8 +300,8 @@ impl Marks {
 
     /// Waits until no mark is pending.
     pub(crate) async fn all_settled(&self) {
-        let settled = |slot| self.outcome(slot as usize).is_some();
-        self.wait(|| (0..self.listeners).all(settled).then_some(()))
+        let settled = |slot| self.outcome(slot).is_some();
+        self.wait(|| (0..self.names.len()).all(settled).then_some(()))
             .await;
     }
 }
@@ -270,10 +310,15 @@ impl Marks {
 mod tests {
     use super::*;
 
+    fn marks(inline: usize, lanes: usize) -> Marks {
+        let names = (0..inline + lanes).map(|slot| Cow::Owned(slot.to_string()));
+        Marks::new(names.collect(), inline)
+    }
+
     #[test]
     fn the_first_to_settle_a_mark_wins() {
-        for slot in [0, 15, 16, 127, 128, 199] {
-            let marks = Marks::new(0, 200);
+        for slot in [0, 15, 16, 31, 32, 199] {
+            let marks = marks(0, 200);
             assert!(marks.claim(slot));
             marks.show(slot, Outcome::Abandoned);
             assert!(!marks.claim(slot));
@@ -284,7 +329,7 @@ mod tests {
 
     #[test]
     fn what_is_queued_is_pending_and_queued_once() {
-        let marks = Marks::new(1, 20);
+        let marks = marks(1, 20);
         for slot in [1, 20] {
             assert!(marks.queue(slot));
             assert!(!marks.queue(slot));
@@ -300,7 +345,7 @@ mod tests {
     #[test]
     fn inline_listeners_start_as_done_and_can_be_amended() {
         for inline in [0, 1, 15, 16, 17, 140] {
-            let marks = Marks::new(inline, 3);
+            let marks = marks(inline, 3);
             for slot in 0..inline + 3 {
                 assert_eq!(
                     marks.outcome(slot),
@@ -314,6 +359,26 @@ mod tests {
                     Some(Outcome::Dead(Reason::Panicked))
                 );
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn renewed_marks_are_as_new() {
+        for (inline, lanes) in [(0, 1), (2, 1), (0, 40), (35, 5)] {
+            let mut marks = marks(inline, lanes);
+            for slot in inline..inline + lanes {
+                assert!(marks.settle_plainly(slot, Outcome::Dropped));
+            }
+            marks.all_settled().await;
+            if inline > 0 {
+                marks.amend(0, Outcome::Dead(Reason::Panicked));
+            }
+            marks.renew(inline);
+            for slot in 0..inline + lanes {
+                let done = (slot < inline).then_some(Outcome::Done);
+                assert_eq!(marks.outcome(slot), done);
+            }
+            assert!(!marks.awaited.load(Ordering::Relaxed) && marks.settled.get().is_none());
         }
     }
 

@@ -18,10 +18,7 @@ pub struct Receipt {
 enum State {
     Closed,
     Unheard,
-    Accepted {
-        parcel: Arc<dyn Parcel>,
-        names: Arc<[Cow<'static, str>]>,
-    },
+    Accepted(Arc<dyn Parcel>),
 }
 
 impl Receipt {
@@ -39,10 +36,10 @@ impl Receipt {
         }
     }
 
-    pub(crate) fn accepted(parcel: Arc<dyn Parcel>, names: Arc<[Cow<'static, str>]>) -> Self {
+    pub(crate) fn accepted(parcel: Arc<dyn Parcel>) -> Self {
         Self {
             id: parcel.header().id,
-            state: State::Accepted { parcel, names },
+            state: State::Accepted(parcel),
         }
     }
 
@@ -66,11 +63,11 @@ impl Receipt {
             State::Unheard => Report::Settled(Outcomes {
                 outcomes: Vec::new(),
             }),
-            State::Accepted { parcel, names } => {
+            State::Accepted(parcel) => {
                 let marks = parcel.marks();
                 marks.all_settled().await;
+                let names = marks.names().iter();
                 let outcomes = names
-                    .iter()
                     .enumerate()
                     .filter_map(|(slot, name)| Some((name.clone(), marks.outcome(slot)?)));
                 Report::Settled(Outcomes {
@@ -109,7 +106,9 @@ impl Receipt {
         match &self.state {
             State::Closed => Err(Unreachable::Closed),
             State::Unheard => Err(Unreachable::NoSuchListener),
-            State::Accepted { parcel, names } => names
+            State::Accepted(parcel) => parcel
+                .marks()
+                .names()
                 .iter()
                 .position(|name| name == listener)
                 .map(|slot| (parcel, slot))

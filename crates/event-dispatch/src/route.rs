@@ -13,10 +13,10 @@
 
 mod inline;
 mod router;
+mod spares;
 
 use std::{
     any::Any,
-    borrow::Cow,
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,7 +40,7 @@ use crate::{
     guard::guarded,
     lane::Lane,
     ledger::{Deaths, Entry},
-    outcome::Marks,
+    outcome::{Marks, Names},
     runs::{Run, let_go},
     stream::Taps,
     trace_context::TraceContext,
@@ -51,7 +51,7 @@ pub(crate) struct Route<E> {
     inline: Box<[Inline<E>]>,
     lanes: Box<[Arc<Lane<E>>]>,
     /// Inline listeners, then lanes: the order of the marks.
-    names: Arc<[Cow<'static, str>]>,
+    names: Names,
     intake: Mutex<Intake<E>>,
     /// How many envelopes wait in the intake at most.
     bound: usize,
@@ -67,6 +67,8 @@ struct Intake<E> {
     batch_accepted: u64,
     /// The batch that the router is giving to the lanes, and up to where it has.
     routing: Option<Run<E>>,
+    /// Envelopes for the next events.
+    spares: Vec<Arc<Envelope<E>>>,
     router: Option<Waker>,
     closed: bool,
     accepted: u64,
@@ -81,6 +83,28 @@ enum Admission {
     Kept,
     Overflowed,
     Refused,
+}
+
+impl<E> Intake<E> {
+    /// The envelope of an event: a spare one, if there is one.
+    #[inline]
+    fn envelope(
+        &mut self,
+        header: Header,
+        names: &Names,
+        inline: usize,
+        event: E,
+    ) -> Arc<Envelope<E>> {
+        if let Some(mut spare) = self.spares.pop()
+            && let Some(envelope) = Arc::get_mut(&mut spare)
+        {
+            envelope.renew(header, inline, event);
+            return spare;
+        }
+        // Built in place: an event may be large.
+        let marks = Marks::new(Arc::clone(names), inline);
+        Arc::new(Envelope::new(header, marks, event))
+    }
 }
 
 impl<E: Event> Route<E> {
@@ -116,6 +140,7 @@ impl<E: Event> Route<E> {
                 batch: Vec::new(),
                 batch_accepted: 0,
                 routing: None,
+                spares: Vec::new(),
                 router: None,
                 closed: false,
                 accepted: 0,
@@ -141,23 +166,19 @@ impl<E: Event> Route<E> {
         let too_deep = origin.depth > core.max_causation_depth;
         let from_inline = origin.inline;
         let header = origin.header::<E>(core.next_id());
-        // Built in place: an event may be large.
-        let envelope = Arc::new(Envelope::new(
-            header,
-            Marks::new(self.inline.len(), self.lanes.len()),
-            event,
-        ));
-        self.ends
-            .observers
-            .tell(envelope.header(), None, Stage::Dispatched);
+        self.ends.observers.tell(&header, None, Stage::Dispatched);
+        let mut intake = self.lock();
+        let envelope = intake.envelope(header, &self.names, self.inline.len(), event);
         if !self.inline.is_empty() {
+            drop(intake);
             if too_deep && from_inline {
                 self.bury_inline(&envelope);
             } else {
                 self.run_inline(core, &envelope);
             }
+            intake = self.lock();
         }
-        match self.admit(&envelope, too_deep) {
+        match self.admit(intake, &envelope, too_deep) {
             Admission::Queued => {}
             Admission::Kept => {
                 let bound = format!("more than {} events in a chain", core.max_causation_depth);
@@ -182,7 +203,7 @@ impl<E: Event> Route<E> {
             }
         }
         core.kept.keep(&envelope);
-        Receipt::accepted(envelope, Arc::clone(&self.names))
+        Receipt::accepted(envelope)
     }
 
     /// How many events that come now would not overflow the intake. Inline listeners need no room there.
@@ -203,8 +224,12 @@ impl<E: Event> Route<E> {
         self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, envelope: &Arc<Envelope<E>>, too_deep: bool) -> Admission {
-        let mut intake = self.lock();
+    fn admit(
+        &self,
+        mut intake: MutexGuard<'_, Intake<E>>,
+        envelope: &Arc<Envelope<E>>,
+        too_deep: bool,
+    ) -> Admission {
         let admission = if intake.closed {
             intake.refused += 1;
             Admission::Refused
@@ -340,7 +365,7 @@ impl<E: Event> AnyRoute for Route<E> {
             trace: TraceContext::replaying(&died.trace),
             replay_of: Some(died.replay_of.unwrap_or(died.id)),
         };
-        let marks = Marks::new(usize::from(inline), usize::from(!inline));
+        let marks = Marks::single(self.names[slot].clone(), inline);
         let envelope = Arc::new(Envelope::replay(header, marks, original));
         if inline {
             let place = &self.inline[slot];
@@ -355,10 +380,7 @@ impl<E: Event> AnyRoute for Route<E> {
             }
         }
         core.kept.keep(&envelope);
-        Ok(Receipt::accepted(
-            envelope,
-            Arc::from([self.names[slot].clone()]),
-        ))
+        Ok(Receipt::accepted(envelope))
     }
 
     fn count(&self, entries: &mut Vec<Entry>) -> u64 {

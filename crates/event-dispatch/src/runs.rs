@@ -3,7 +3,7 @@
 //! A lane without keys, with one worker and nothing to replace, needs no queue of its own: it holds the
 //! router's batches, which all such lanes share, and which events of each are its to handle.
 
-use std::{collections::VecDeque, mem, ops::Range, sync::Arc, task::Waker};
+use std::{collections::VecDeque, mem, ops::Range, sync::Arc};
 
 use crate::{Envelope, Outcome, Reason, guard::guarded};
 
@@ -34,6 +34,11 @@ impl<E> Run<E> {
         }
     }
 
+    /// None of the events of a batch, before the first.
+    pub(crate) fn before(batch: Events<E>) -> Self {
+        Self { batch, range: 0..0 }
+    }
+
     pub(crate) fn events(&self) -> &[Arc<Envelope<E>>] {
         &self.batch[self.range.clone()]
     }
@@ -55,7 +60,8 @@ pub(crate) struct Runs<E> {
     queued: usize,
     in_hand: Option<Run<E>>,
     capacity: usize,
-    sleeper: Option<Waker>,
+    /// Whether the worker waits to be woken.
+    asleep: bool,
     paused: bool,
     closed: bool,
 }
@@ -75,7 +81,7 @@ impl<E> Runs<E> {
             queued: 0,
             in_hand: None,
             capacity,
-            sleeper: None,
+            asleep: false,
             paused: false,
             closed: false,
         }
@@ -105,6 +111,11 @@ impl<E> Runs<E> {
         in_hand + self.queued
     }
 
+    /// The event that has `index` in the run that the worker has.
+    pub(crate) fn in_hand(&self, index: usize) -> Option<&Arc<Envelope<E>>> {
+        self.in_hand.as_ref()?.events().get(index)
+    }
+
     /// Gives the worker its next run; the one it had it has to let go of.
     pub(crate) fn next(&mut self) -> (NextRun<E>, Option<Run<E>>) {
         let ended = self.in_hand.take();
@@ -117,7 +128,7 @@ impl<E> Runs<E> {
             Some(run) => {
                 self.queued -= run.range.len();
                 self.in_hand = Some(run.clone());
-                self.sleeper = None;
+                self.asleep = false;
                 NextRun::Run(run)
             }
             None if self.closed && self.waiting.is_empty() => NextRun::End,
@@ -135,25 +146,22 @@ impl<E> Runs<E> {
     }
 
     pub(crate) fn is_asleep(&self) -> bool {
-        self.sleeper.is_some()
+        self.asleep
     }
 
-    pub(crate) fn sleep(&mut self, waker: &Waker) {
-        self.sleeper = Some(waker.clone());
+    pub(crate) fn sleep(&mut self) {
+        self.asleep = true;
     }
 
-    /// The worker, if it sleeps and there is something to do.
-    pub(crate) fn wake(&mut self) -> Option<Waker> {
-        if self.paused || self.waiting.is_empty() {
-            return None;
-        }
-        self.sleeper.take()
+    /// Whether to wake the worker: it sleeps and there is something to do.
+    pub(crate) fn wake(&mut self) -> bool {
+        !self.paused && !self.waiting.is_empty() && mem::take(&mut self.asleep)
     }
 
-    /// Hands out nothing more until told otherwise, and returns the worker if it sleeps.
-    pub(crate) fn pause(&mut self, paused: bool) -> Option<Waker> {
+    /// Hands out nothing more until told otherwise, and says whether to wake the worker.
+    pub(crate) fn pause(&mut self, paused: bool) -> bool {
         self.paused = paused;
-        self.sleeper.take()
+        mem::take(&mut self.asleep)
     }
 
     /// How many wait, and whether the lane is paused.
@@ -161,10 +169,10 @@ impl<E> Runs<E> {
         (self.count(begun), self.paused)
     }
 
-    /// Takes nothing more, and returns the worker if it sleeps.
-    pub(crate) fn close(&mut self) -> Option<Waker> {
+    /// Takes nothing more, and says whether to wake the worker.
+    pub(crate) fn close(&mut self) -> bool {
         self.closed = true;
-        self.sleeper.take()
+        mem::take(&mut self.asleep)
     }
 
     /// Takes nothing more, and gives up what waits and the run that the worker has, which it keeps.
@@ -204,7 +212,11 @@ mod tests {
     fn run_of(length: u64) -> Run<Ping> {
         let envelope = |number| {
             let header = Origin::default().header::<Ping>(EventId::new(1, number));
-            Arc::new(Envelope::new(header, Marks::new(0, 1), Ping))
+            Arc::new(Envelope::new(
+                header,
+                Marks::new(Arc::from(["mail".into()]), 0),
+                Ping,
+            ))
         };
         Run {
             batch: Arc::new((0..length).map(envelope).collect()),

@@ -10,13 +10,16 @@
 //!    under way, behind that poll.
 
 use std::{
-    pin::Pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll, Waker},
 };
+
+use tokio::task::coop::unconstrained;
 
 use crate::guard::guarded;
 
@@ -66,11 +69,23 @@ impl Seat {
     }
 
     /// Polls the worker here and now, unless its home does.
+    ///
+    /// What tokio lets a task do before it has to yield is not shared by all workers that the task polls: they would
+    /// go home in turn.
     pub(crate) fn poll_here(&self) {
         if let Some(home) = self.home.get()
             && self.turn(FREE, TAKEN).is_ok()
-            && self.poll(home).is_ready()
         {
+            let poll = pin!(unconstrained(poll_fn(|_| self.poll(home))));
+            if poll.poll(&mut Context::from_waker(home)).is_ready() {
+                home.wake_by_ref();
+            }
+        }
+    }
+
+    /// Has the worker polled in its own task, if that has begun.
+    pub(crate) fn wake(&self) {
+        if let Some(home) = self.home.get() {
             home.wake_by_ref();
         }
     }

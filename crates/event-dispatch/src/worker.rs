@@ -5,8 +5,16 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{task::coop::consume_budget, time::sleep};
 
 use crate::{
-    Event, bus::Core, call::Call, delivery::Current, guard::guarded, handler::Handler, lane::Lane,
-    queue::Hands, runs::let_go,
+    Event,
+    bus::Core,
+    call::Call,
+    delivery::Current,
+    guard::guarded,
+    handler::Handler,
+    lane::Lane,
+    queue::Hands,
+    runs::let_go,
+    stretch::{Stop, Stretch},
 };
 
 /// Handles the lane's events until it is closed and empty.
@@ -23,29 +31,48 @@ pub(crate) async fn work<E: Event, H: Handler<E>>(
     }
 }
 
-async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Lane<E>, handler: &H, core: &Arc<Core>) {
-    while let Some(run) = poll_fn(|context| lane.poll_run(context)).await {
-        let mut current = Some(Current::new(Arc::clone(core), Arc::clone(&run.batch) as _));
-        for (index, envelope) in run.events().iter().enumerate() {
-            while !lane.begin(index) {
-                poll_fn(|context| lane.poll_resumed(context)).await;
-            }
-            if lane.has_ended(envelope) {
-                continue;
-            }
-            if let Some(current) = &mut current {
-                current.index = run.range.start + index;
-            }
-            let events = std::slice::from_ref(envelope);
+async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H, core: &Arc<Core>) {
+    let mut current = Some(Current::new(Arc::clone(core), Arc::clone(lane) as _));
+    while let Some(run) = poll_fn(|_| lane.poll_run()).await {
+        {
             let mut future = pin!(None);
-            let mut call = Call::new(lane, events, &mut current, future.as_mut(), || {
-                handler.call(events)
-            });
-            if !poll_fn(|context| Poll::Ready(call.is_done_at_once(context))).await {
-                call.finish().await;
+            let mut stretch = Stretch {
+                lane,
+                handler,
+                events: run.events(),
+                next: 0,
+            };
+            loop {
+                let stop = poll_fn(|context| {
+                    let future = future.as_mut();
+                    Poll::Ready(stretch.run(&mut current, future, H::call, context))
+                });
+                let begun = match stop.await {
+                    Stop::End => break,
+                    Stop::Paused => {
+                        poll_fn(|_| lane.poll_resumed()).await;
+                        continue;
+                    }
+                    Stop::Careful => None,
+                    Stop::Begun(first) => Some(first),
+                };
+                let events = std::slice::from_ref(&stretch.events[stretch.next]);
+                let mut call = Call::new(lane, events, &mut current, future.as_mut(), || {
+                    handler.call(events)
+                });
+                let done = match begun {
+                    None => poll_fn(|context| Poll::Ready(call.is_done_at_once(context))).await,
+                    Some(first) => call.has_begun(first),
+                };
+                if !done {
+                    call.finish().await;
+                }
+                stretch.next += 1;
+                if let Some(current) = &mut current {
+                    current.reset();
+                }
             }
         }
-        drop(current);
         let_go(run.batch);
         consume_budget().await;
     }

@@ -46,16 +46,36 @@ impl<E: Event> Lane<E> {
         }
     }
 
-    /// Settles the event as done, if it has no outcome yet; what most events come to.
+    /// Whether nobody is to be told that an event is done.
+    pub(super) fn ends_plainly(&self) -> bool {
+        self.ends.observers.is_empty() && self.followers().is_empty()
+    }
+
+    /// Settles the event as done, if it has no outcome yet.
     pub(crate) fn done(&self, envelope: &Arc<Envelope<E>>, attempts: u32) {
-        if self.ends.observers.is_empty() && self.followers().is_empty() {
-            let slot = envelope.header().slot(self.slot);
-            self.counters.count(Outcome::Done);
-            if !envelope.marks().settle_plainly(slot, Outcome::Done) {
-                self.counters.discount_done();
-            }
+        if self.ends_plainly() {
+            self.done_plainly(envelope);
         } else {
             self.end(envelope, Outcome::Done, attempts, String::new());
+        }
+    }
+
+    /// Settles the event as done, if it has no outcome yet and nobody is to be told; what most events come to.
+    fn done_plainly(&self, envelope: &Envelope<E>) {
+        let slot = envelope.marks().slot(self.slot);
+        self.counters.count(Outcome::Done);
+        if !envelope.marks().settle_plainly(slot, Outcome::Done) {
+            self.counters.discount_done();
+        }
+    }
+
+    /// The same, by the only worker of the lane.
+    #[inline]
+    pub(crate) fn done_alone(&self, envelope: &Envelope<E>) {
+        let slot = envelope.marks().slot(self.slot);
+        self.counters.count_done_alone();
+        if !envelope.marks().settle_plainly(slot, Outcome::Done) {
+            self.counters.discount_done();
         }
     }
 
@@ -67,7 +87,7 @@ impl<E: Event> Lane<E> {
         attempts: u32,
         error: String,
     ) -> bool {
-        let slot = envelope.header().slot(self.slot);
+        let slot = envelope.marks().slot(self.slot);
         let claimed = envelope.marks().claim(slot);
         if claimed {
             self.count(envelope, outcome, attempts, &error);
@@ -96,7 +116,7 @@ impl<E: Event> Lane<E> {
         error: &str,
     ) -> Vec<(&'a Self, &'a Arc<Envelope<E>>)> {
         let outcome = Outcome::Dead(reason);
-        let slot = |lane: &Self, envelope: &Envelope<E>| envelope.header().slot(lane.slot);
+        let slot = |lane: &Self, envelope: &Envelope<E>| envelope.marks().slot(lane.slot);
         let claimed =
             events.filter(|(lane, envelope)| envelope.marks().claim(slot(lane, envelope)));
         let claimed: Vec<_> = claimed.collect();
@@ -164,7 +184,7 @@ impl<E: Event> Lane<E> {
 
     /// Whether the event has its outcome here already, since it was abandoned.
     pub(crate) fn has_ended(&self, envelope: &Envelope<E>) -> bool {
-        let slot = envelope.header().slot(self.slot);
+        let slot = envelope.marks().slot(self.slot);
         self.progress.abandoned.load(Ordering::Relaxed) && envelope.marks().outcome(slot).is_some()
     }
 }

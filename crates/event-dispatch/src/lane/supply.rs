@@ -5,6 +5,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use tracing::{Level, level_filters::LevelFilter};
+
 use super::{Lane, Store, Wakers};
 use crate::{
     Event,
@@ -61,22 +63,22 @@ impl<E: Event> Lane<E> {
     pub(crate) fn wake(&self) {
         self.progress.to_wake.store(false, Ordering::Relaxed);
         let wakers = match &mut *self.lock() {
-            Store::Runs(runs) => Wakers::One(runs.wake()),
+            Store::Runs(runs) => Wakers::Home(runs.wake()),
             Store::Queue(queue) => Wakers::Some(queue.wake()),
         };
-        wakers.wake();
+        self.wake_all(wakers);
     }
 
     /// Gives the worker of a lane of runs its next run, after which the one it had counts as ended;
     /// `None` if the lane is closed and empty.
-    pub(crate) fn poll_run(&self, context: &mut Context<'_>) -> Poll<Option<Run<E>>> {
+    pub(crate) fn poll_run(&self) -> Poll<Option<Run<E>>> {
         let mut store = self.lock();
         let Store::Runs(runs) = &mut *store else {
             return Poll::Ready(None);
         };
         let (next, ended) = runs.next();
         if let NextRun::Nothing = next {
-            runs.sleep(context.waker());
+            runs.sleep();
         }
         self.progress.to_wake.store(false, Ordering::Relaxed);
         self.progress.rewind();
@@ -91,7 +93,13 @@ impl<E: Event> Lane<E> {
         }
     }
 
+    /// Whether more is to be done about an event than to call the listener and to settle it.
+    pub(crate) fn is_careful(&self) -> bool {
+        self.is_limited() || !self.ends_plainly() || LevelFilter::current() >= Level::INFO
+    }
+
     /// Begins the event that has `index` in the worker's run, unless the lane is paused.
+    #[inline]
     pub(crate) fn begin(&self, index: usize) -> bool {
         self.progress.ended.store(index, Ordering::Relaxed);
         if self.progress.paused.load(Ordering::Relaxed) {
@@ -102,10 +110,10 @@ impl<E: Event> Lane<E> {
     }
 
     /// Ready once the lane is not paused.
-    pub(crate) fn poll_resumed(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_resumed(&self) -> Poll<()> {
         match &mut *self.lock() {
             Store::Runs(runs) if runs.is_paused() => {
-                runs.sleep(context.waker());
+                runs.sleep();
                 Poll::Pending
             }
             _ => Poll::Ready(()),

@@ -76,7 +76,7 @@ impl<E: Event> Route<E> {
         let inline = &self.inline[slot];
         inline.dead.count(reason);
         let outcome = Outcome::Dead(reason);
-        let slot = envelope.header().slot(slot);
+        let slot = envelope.marks().slot(slot);
         envelope.marks().amend(slot, outcome);
         self.tell_inline(
             envelope,

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{runtime::Handle, task::coop::consume_budget};
 
-use super::{Batch, Route};
+use super::{Intake, Route, spares::Spares};
 use crate::{
     Event,
     bus::Core,
@@ -22,6 +22,9 @@ use crate::{
 
 /// How many events the router gives to all lanes before it gives them the next.
 const AT_ONCE: usize = 64;
+
+/// How many workers the router polls before it says that it gets on: quick ones, so a small part of the watch's patience.
+const LANES_A_STEP: usize = 8;
 
 impl<E: Event> Route<E> {
     /// The lanes that come after no other.
@@ -40,55 +43,80 @@ impl<E: Event> Route<E> {
 
     /// Gives events to the lanes until the intake is closed and empty, or another router has taken over.
     async fn run(&self, watch: &Watch, mut duty: Duty) {
-        let mut lingered = false;
-        let mut room = 0;
+        let mut spares = Spares::new();
         loop {
-            while let Some(events) = self.next_of_batch() {
-                for lane in self.first_lanes() {
-                    lane.take(&events);
-                }
-                let relieved = self.run_lanes(&events, watch, &mut duty).is_err();
-                let_go(events.batch);
-                if relieved {
-                    return;
-                }
-                consume_budget().await;
-            }
             // Made here, since publishers wait for the lock.
-            let mut empty = Some(Arc::new(Vec::with_capacity(room)));
-            let next =
-                poll_fn(|context| self.poll_batch(&mut empty, &mut lingered, watch, context));
-            let Some(batch) = next.await else { return };
-            lingered = false;
-            room = batch.len();
-            self.taps.offer(&batch);
-            let_go(batch);
+            spares.make_batch();
+            let next = poll_fn(|context| self.poll_run(&mut spares, watch, context));
+            let Some(events) = next.await else { return };
+            if events.range.start == 0 {
+                self.taps.offer(&events.batch);
+            }
+            for lane in self.first_lanes() {
+                lane.take(&events);
+            }
+            let relieved = self.run_lanes(&events, watch, &mut duty).is_err();
+            let_go(events.batch);
+            if relieved {
+                return;
+            }
+            consume_budget().await;
         }
     }
 
-    /// The next events of the batch that is being given to the lanes: few enough to stay in the
-    /// processor's cache until the last lane has handled them.
-    fn next_of_batch(&self) -> Option<Run<E>> {
-        let mut intake = self.lock();
-        let routing = intake.routing.as_mut()?;
-        let given = routing.range.end;
-        if given == routing.batch.len() {
+    /// The next events to give to the lanes: few enough to stay in the processor's cache until the last lane has
+    /// handled them. A new batch is taken from the intake in exchange for an empty one, and spare envelopes.
+    ///
+    /// A router that has nothing sleeps at once. Then a publisher wakes it where the publisher runs, so a burst is
+    /// handled by the core that has it in its cache, as one batch; a router that looked once more on another core would
+    /// get it piece by piece from there, which took three times as long.
+    fn poll_run(
+        &self,
+        spares: &mut Spares<E>,
+        watch: &Watch,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Run<E>>> {
+        loop {
+            let mut intake = self.lock();
+            spares.hand_over(&mut intake.spares);
+            if let Some(run) = intake.next_run() {
+                return Poll::Ready(Some(run));
+            }
             let routed = intake.routing.take();
-            drop(intake);
-            routed.into_iter().for_each(|run| let_go(run.batch));
-            return None;
+            if !intake.batch.is_empty() && watch.is_awake() {
+                intake.routing = Some(Run::before(spares.exchange(&mut intake.batch)));
+                let run = intake.next_run();
+                drop(intake);
+                routed.into_iter().for_each(|run| spares.reclaim(run.batch));
+                return Poll::Ready(run);
+            }
+            if let Some(routed) = routed {
+                drop(intake);
+                spares.reclaim(routed.batch);
+                continue;
+            }
+            if !intake.batch.is_empty() {
+                drop(intake);
+                // Behind the watch, which else would wait for this thread, and the first listener may block it.
+                watch.call();
+                context.waker().wake_by_ref();
+            } else if intake.closed {
+                return Poll::Ready(None);
+            } else {
+                intake.router = Some(context.waker().clone());
+            }
+            return Poll::Pending;
         }
-        routing.range = given..routing.batch.len().min(given + AT_ONCE);
-        Some(routing.clone())
     }
 
     /// Lets the workers that sleep handle what they have been given: here, if they are quick.
     fn run_lanes(&self, events: &Run<E>, watch: &Watch, duty: &mut Duty) -> Result<(), Relieved> {
-        for lane in self.first_lanes().filter(|lane| lane.pace.is_quick()) {
-            let Some(seat) = lane.seat_to_wake() else {
-                continue;
-            };
-            self.roster.poll_next(duty)?;
+        let lanes = self.first_lanes().filter(|lane| lane.pace.is_quick());
+        let seats = lanes.filter_map(|lane| Some((lane, lane.seat_to_wake()?)));
+        for (number, (lane, seat)) in seats.enumerate() {
+            if number.is_multiple_of(LANES_A_STEP) {
+                self.roster.poll_next(duty)?;
+            }
             if watch.is_awake() {
                 let begun = lane.pace.begin();
                 seat.poll_here();
@@ -129,45 +157,17 @@ impl<E: Event> Route<E> {
             .chain([Arc::new(batch)])
             .for_each(let_go);
     }
+}
 
-    /// Takes what has been accepted in exchange for an empty batch.
-    fn poll_batch(
-        &self,
-        empty: &mut Option<Arc<Batch<E>>>,
-        lingered: &mut bool,
-        watch: &Watch,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Arc<Batch<E>>>> {
-        let mut intake = self.lock();
-        if intake.batch.is_empty() {
-            if intake.closed {
-                return Poll::Ready(None);
-            }
-            // Once behind the tasks that are ready to run, the publisher perhaps among them: what it
-            // dispatches meanwhile needs no wake.
-            if !mem::replace(lingered, true) {
-                drop(intake);
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            intake.router = Some(context.waker().clone());
-            return Poll::Pending;
+impl<E> Intake<E> {
+    /// The next events of the batch that is being given to the lanes.
+    fn next_run(&mut self) -> Option<Run<E>> {
+        let routing = self.routing.as_mut()?;
+        let given = routing.range.end;
+        if given == routing.batch.len() {
+            return None;
         }
-        if !watch.is_awake() {
-            drop(intake);
-            // Behind the watch, which else would wait for this thread, and the first listener may block it.
-            watch.call();
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let mut batch = empty.take().unwrap_or_default();
-        if let Some(batch) = Arc::get_mut(&mut batch) {
-            mem::swap(batch, &mut intake.batch);
-        }
-        intake.routing = Some(Run {
-            batch: Arc::clone(&batch),
-            range: 0..0,
-        });
-        Poll::Ready(Some(batch))
+        routing.range = given..routing.batch.len().min(given + AT_ONCE);
+        Some(routing.clone())
     }
 }

@@ -32,15 +32,22 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "a_lane_sees_an_event_before_the_inline_listeners",
         file: "crates/event-dispatch/src/route.rs",
-        from: "                self.run_inline(core, &envelope);\n            }\n        }\n        match self.admit(&envelope, too_deep) {",
-        to: "            }\n        }\n        let admission = self.admit(&envelope, too_deep);\n        self.run_inline(core, &envelope);\n        match admission {",
+        from: "                self.run_inline(core, &envelope);\n            }\n            intake = self.lock();\n        }\n        match self.admit(intake, &envelope, too_deep) {",
+        to: "            }\n            intake = self.lock();\n        }\n        let admission = self.admit(intake, &envelope, too_deep);\n        self.run_inline(core, &envelope);\n        match admission {",
         tests: facade!("dispatch_inline"),
+    },
+    Planted {
+        name: "an_envelope_keeps_the_outcomes_of_its_former_event",
+        file: "crates/event-dispatch/src/envelope.rs",
+        from: "        self.marks.renew(inline);\n",
+        to: "        let _ = inline;\n",
+        tests: facade!("dispatch_envelopes"),
     },
     Planted {
         name: "listeners_wait_for_each_other",
         file: "crates/event-dispatch/src/worker.rs",
-        from: "            let events = std::slice::from_ref(envelope);\n",
-        to: "            static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());\n            let _one = ONE.lock().await;\n            let events = std::slice::from_ref(envelope);\n",
+        from: "                let stop = poll_fn(|context| {\n",
+        to: "                static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());\n                let _one = ONE.lock().await;\n                let stop = poll_fn(|context| {\n",
         tests: facade!("bad_listeners", "a_listener_that_is_slow"),
     },
     Planted {
