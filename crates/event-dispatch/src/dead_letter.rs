@@ -261,7 +261,7 @@ mod tests {
         Death {
             parcel: Arc::new(Envelope::new(
                 header,
-                Marks::new(Arc::from(["mail".into()]), 0),
+                Marks::single("mail".into(), false),
                 Ping,
             )),
             listener: "mail".into(),

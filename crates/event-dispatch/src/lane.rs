@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! 1. An envelope that the lane took waits, is with a worker, or is settled at the lane's slot.
+//! 1. An envelope that the lane took waits, is with a worker, has passed, or is settled at the lane's slot.
 //!    So whoever ends the lane can name all that it did not do.
 //! 2. The queue's lock is never held while code of the application runs or a value of it is dropped:
 //!    keys are computed before, displaced envelopes are settled after.
@@ -10,7 +10,10 @@
 //!    several, of two events with one order key the later starts after the earlier has ended.
 //! 4. A lane that comes after others is given an event once, by the last of them to end it, and closes
 //!    after the last of them.
-//! 5. Workers end once the lane is closed and nothing waits. If they end otherwise, because their
+//! 5. What a quick listener has done passes: the worker says in `progress` how far it is, with no more than a store.
+//!    Whoever asks, counts or abandons looks there under the lock; what has not passed when the lane is given up is
+//!    abandoned, and does not count as done even if the worker is done with it meanwhile.
+//! 6. Workers end once the lane is closed and nothing waits. If they end otherwise, because their
 //!    task was aborted or the runtime ended, the last of them settles what waits.
 
 mod progress;
@@ -37,6 +40,7 @@ use crate::{
     failed::OnFailure,
     guard::guarded,
     ledger::{Counters, Entry},
+    outcome::{Passage, Place},
     pace::Pace,
     queue::{Keys, Queue},
     runs::{Run, Runs, let_go},
@@ -116,6 +120,18 @@ impl<E: Event> Lane<E> {
             open_predecessors: AtomicUsize::new(predecessors.len()),
             predecessors,
             followers: OnceLock::new(),
+        }
+    }
+
+    /// The lane as who asks for outcomes knows it.
+    pub(crate) fn place(self: &Arc<Self>) -> Place {
+        let name = self.listener.clone();
+        match self.is_first() && self.has_runs() {
+            true => {
+                let lane: Arc<dyn Passage> = Arc::clone(self) as _;
+                Place::passing(name, Arc::downgrade(&lane))
+            }
+            false => Place::new(name),
         }
     }
 
@@ -276,7 +292,7 @@ impl<E: Event> Lane<E> {
         let (waiting, running, paused) = match &*self.lock() {
             Store::Runs(runs) => {
                 let begun = self.progress.begun.load(Ordering::Relaxed);
-                let ended = self.progress.ended.load(Ordering::Relaxed);
+                let ended = self.progress.ended();
                 let (waiting, paused) = runs.state(begun);
                 (waiting, begun.saturating_sub(ended), paused)
             }
@@ -302,16 +318,32 @@ impl<E: Event> Lane<E> {
 
     /// Closes the lane and abandons what waits and what is being handled.
     pub(crate) fn abandon(&self) {
-        self.progress.abandoned.store(true, Ordering::Relaxed);
         let (mut runs, mut events) = (Vec::new(), Vec::new());
-        match &mut *self.lock() {
-            Store::Runs(store) => runs = store.abandon(),
+        let mut store = self.lock();
+        self.progress.abandoned.store(true, Ordering::Relaxed);
+        match &mut *store {
+            Store::Runs(store) => runs = store.abandon(self.progress.ended()),
             Store::Queue(store) => events = store.abandon(),
         }
+        drop(store);
         self.abandon_runs(runs);
         for envelope in events {
             self.abandon_one(&envelope);
             let _ = guarded(|| drop(envelope));
+        }
+    }
+
+    /// Abandons what the lane has not been given of a batch, now that nobody will give it any more.
+    pub(crate) fn abandon_rest(&self, batch: &[Arc<Envelope<E>>]) {
+        let given = match &*self.lock() {
+            // In order.
+            Store::Runs(runs) if self.is_first() => {
+                batch.partition_point(|envelope| runs.is_given(envelope.marks().number()))
+            }
+            _ => 0,
+        };
+        for envelope in &batch[given..] {
+            self.settle(envelope, Outcome::Abandoned, 0, String::new());
         }
     }
 
@@ -326,15 +358,21 @@ impl<E: Event> Lane<E> {
 
     /// Called when a worker's task is gone, however it ended.
     pub(crate) fn worker_ended(&self, worker: usize) {
-        let (mut run, mut events) = (None, Vec::new());
+        let (mut left, mut events) = (None, Vec::new());
         match &mut *self.lock() {
             Store::Runs(store) => {
-                run = store.leave();
+                let ended = self.progress.ended();
+                let counted = store.count_passed(ended, ended);
+                self.counters.count_done(counted);
+                left = store.leave(ended);
                 self.progress.rewind();
             }
             Store::Queue(store) => events = store.leave(worker),
         }
-        self.abandon_runs(run);
+        if let Some((run, ended)) = left {
+            Self::wake_waiting(&run.events()[..ended]);
+            self.abandon_runs([run.from(ended)]);
+        }
         for ended in events {
             self.abandon_one(&ended.envelope);
             let _ = guarded(|| drop(ended));
@@ -363,8 +401,22 @@ impl<E: Event> Lane<E> {
 
     pub(crate) fn ledger_entry(&self) -> Entry {
         let mut entry = Entry::new(E::NAME, self.listener.clone());
+        // Locked, so that nothing is counted between the two.
+        let store = self.lock();
         self.counters.fill(&mut entry);
+        if let Store::Runs(runs) = &*store {
+            entry.done += runs.uncounted(self.progress.ended());
+        }
         entry
+    }
+}
+
+impl<E: Event> Passage for Lane<E> {
+    fn has_passed(&self, number: u64) -> bool {
+        match &*self.lock() {
+            Store::Runs(runs) => runs.has_passed(number, self.progress.ended()),
+            Store::Queue(_) => false,
+        }
     }
 }
 

@@ -193,10 +193,8 @@ impl Counters {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Counts one that is done, where nobody else counts such: for less than a `count`.
-    #[inline]
-    pub(crate) fn count_done_alone(&self) {
-        self.done.store(self.done() + 1, Ordering::Relaxed);
+    pub(crate) fn count_done(&self, events: u64) {
+        self.done.fetch_add(events, Ordering::Relaxed);
     }
 
     /// Takes back what was counted before somebody else had settled the event.

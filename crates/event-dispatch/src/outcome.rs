@@ -6,14 +6,16 @@
 //! 1. A listener's mark leaves 'pending' once. Whoever moves it counts the outcome in the ledger;
 //!    everybody else finds it taken and counts nothing.
 //! 2. An outcome is visible only after its claimant has counted it and buried the dead letter.
-//! 3. Whoever writes a mark looks for waiters afterwards, and whoever waits says so before looking at the
+//! 3. A quick listener leaves the marks of what it has done as they are: such an event has passed its lane, which the
+//!    lane knows under its lock ([`Passage`]). Any other outcome is marked before its event passes.
+//! 4. Whoever writes a mark looks for waiters afterwards, and whoever waits says so before looking at the
 //!    marks, all in one order (`SeqCst`): so at least one of them sees the other.
 
 use std::{
     borrow::Cow,
     fmt, mem,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -121,8 +123,41 @@ const QUEUED: u64 = 0x7;
 /// The mark of an outcome that is being recorded. It reads as pending.
 const CLAIMED: u64 = 0xf;
 
-/// The names of an event's listeners: inline listeners, then lanes.
-pub(crate) type Names = Arc<[Cow<'static, str>]>;
+/// The listeners of an event: inline listeners, then lanes.
+pub(crate) type Places = Arc<[Place]>;
+
+/// A listener as who asks for outcomes knows it.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) name: Cow<'static, str>,
+    /// The lane, if events may pass it. Held by what it holds, dead letters among others.
+    lane: Option<Weak<dyn Passage>>,
+}
+
+/// A lane that gets the events of its route in order, and where those that are done need no mark.
+pub(crate) trait Passage: Send + Sync {
+    /// Whether the route's event of that number has ended here.
+    fn has_passed(&self, number: u64) -> bool;
+}
+
+impl Place {
+    pub(crate) fn new(name: Cow<'static, str>) -> Self {
+        Self { name, lane: None }
+    }
+
+    pub(crate) fn passing(name: Cow<'static, str>, lane: Weak<dyn Passage>) -> Self {
+        let lane = Some(lane);
+        Self { name, lane }
+    }
+
+    fn has_passed(&self, number: u64) -> bool {
+        match &self.lane {
+            // A lane goes when it has no events any more, and marks those that it gives up.
+            Some(lane) => number > 0 && lane.upgrade().is_none_or(|lane| lane.has_passed(number)),
+            None => false,
+        }
+    }
+}
 
 /// The outcomes of one event, four bits a listener: inline for 32 listeners, boxed beyond.
 ///
@@ -137,17 +172,19 @@ pub(crate) struct Marks {
     awaited: AtomicBool,
     /// Whether the event goes to one listener only.
     single: bool,
+    /// Which of its route's events it is, from 1; 0 if the lanes have not been given it by the router.
+    number: AtomicU64,
     more: Box<[AtomicU64]>,
-    names: Names,
+    places: Places,
     /// Made by the first who waits: few events are waited for.
     settled: OnceLock<Box<Notify>>,
 }
 
 impl Marks {
     /// Marks for these listeners, of whom the first `inline` count as done and the others are pending.
-    pub(crate) fn new(names: Names, inline: usize) -> Self {
+    pub(crate) fn new(places: Places, inline: usize) -> Self {
         let start = |word: usize| AtomicU64::new(Self::start(word, inline));
-        let words = names.len().div_ceil(PER_WORD);
+        let words = places.len().div_ceil(PER_WORD);
         Self {
             words: std::array::from_fn(start),
             more: match words {
@@ -156,7 +193,8 @@ impl Marks {
             },
             awaited: AtomicBool::new(false),
             single: false,
-            names,
+            number: AtomicU64::new(0),
+            places,
             settled: OnceLock::new(),
         }
     }
@@ -165,7 +203,7 @@ impl Marks {
     pub(crate) fn single(name: Cow<'static, str>, inline: bool) -> Self {
         Self {
             single: true,
-            ..Self::new(Arc::from([name]), usize::from(inline))
+            ..Self::new(Arc::from([Place::new(name)]), usize::from(inline))
         }
     }
 
@@ -184,6 +222,7 @@ impl Marks {
         for (word, mark) in self.more.iter_mut().enumerate() {
             *mark.get_mut() = Self::start(WORDS + word, inline);
         }
+        *self.number.get_mut() = 0;
         if mem::take(self.awaited.get_mut()) {
             self.settled.take();
         }
@@ -198,8 +237,17 @@ impl Marks {
         }
     }
 
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Relaxed: numbered under the intake's lock, and asked for by who has the event through it.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_number(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
     }
 
     fn word(&self, slot: usize) -> (&AtomicU64, usize) {
@@ -254,10 +302,17 @@ impl Marks {
         settled.is_ok()
     }
 
-    fn wake(&self) {
-        if self.awaited.load(Ordering::SeqCst)
-            && let Some(settled) = self.settled.get()
-        {
+    /// Wakes those who wait, if there are any.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        if self.awaited.load(Ordering::SeqCst) {
+            self.wake_all();
+        }
+    }
+
+    #[cold]
+    fn wake_all(&self) {
+        if let Some(settled) = self.settled.get() {
             settled.notify_waiters();
         }
     }
@@ -279,7 +334,18 @@ impl Marks {
         word.fetch_xor(flipped, Ordering::Release);
     }
 
+    /// The outcome at a listener, if there is one. It may lock the listener's lane.
     pub(crate) fn outcome(&self, slot: usize) -> Option<Outcome> {
+        let marked = self.marked(slot);
+        if marked.is_some() || !self.places[slot].has_passed(self.number()) {
+            return marked;
+        }
+        // Once more: the mark may have come after the look at it, but before the event passed.
+        Some(self.marked(slot).unwrap_or(Outcome::Done))
+    }
+
+    /// The outcome that is marked, if one is.
+    fn marked(&self, slot: usize) -> Option<Outcome> {
         let (word, shift) = self.word(slot);
         Outcome::from_nibble((word.load(Ordering::SeqCst) >> shift) & CLAIMED)
     }
@@ -301,7 +367,7 @@ impl Marks {
     /// Waits until no mark is pending.
     pub(crate) async fn all_settled(&self) {
         let settled = |slot| self.outcome(slot).is_some();
-        self.wait(|| (0..self.names.len()).all(settled).then_some(()))
+        self.wait(|| (0..self.places.len()).all(settled).then_some(()))
             .await;
     }
 }
@@ -311,8 +377,8 @@ mod tests {
     use super::*;
 
     fn marks(inline: usize, lanes: usize) -> Marks {
-        let names = (0..inline + lanes).map(|slot| Cow::Owned(slot.to_string()));
-        Marks::new(names.collect(), inline)
+        let places = (0..inline + lanes).map(|slot| Place::new(slot.to_string().into()));
+        Marks::new(places.collect(), inline)
     }
 
     #[test]
@@ -360,6 +426,43 @@ mod tests {
                 );
             }
         }
+    }
+
+    struct Passed(u64);
+
+    impl Passage for Passed {
+        fn has_passed(&self, number: u64) -> bool {
+            number <= self.0
+        }
+    }
+
+    #[test]
+    fn what_has_passed_without_a_mark_is_done() {
+        let lane: Arc<dyn Passage> = Arc::new(Passed(2));
+        let place = Place::passing("mail".into(), Arc::downgrade(&lane));
+        let marks = Marks::new(Arc::from([place, Place::new("sync".into())]), 0);
+        assert_eq!(marks.outcome(0), None, "it has no number");
+        marks.set_number(3);
+        assert_eq!(marks.outcome(0), None);
+        marks.set_number(2);
+        assert_eq!(marks.outcome(0), Some(Outcome::Done));
+        assert_eq!(marks.outcome(1), None, "nothing passes there");
+        assert!(marks.claim(0));
+        marks.show(0, Outcome::Skipped);
+        assert_eq!(marks.outcome(0), Some(Outcome::Skipped));
+    }
+
+    #[test]
+    fn what_a_lane_has_not_marked_that_is_gone_is_done() {
+        let lane: Arc<dyn Passage> = Arc::new(Passed(0));
+        let place = Place::passing("mail".into(), Arc::downgrade(&lane));
+        let marks = Marks::new(Arc::from([place]), 0);
+        marks.set_number(1);
+        assert_eq!(marks.outcome(0), None);
+        drop(lane);
+        assert_eq!(marks.outcome(0), Some(Outcome::Done));
+        marks.set_number(0);
+        assert_eq!(marks.outcome(0), None, "no lane has been given it");
     }
 
     #[tokio::test]

@@ -66,10 +66,10 @@ impl Receipt {
             State::Accepted(parcel) => {
                 let marks = parcel.marks();
                 marks.all_settled().await;
-                let names = marks.names().iter();
-                let outcomes = names
+                let places = marks.places().iter();
+                let outcomes = places
                     .enumerate()
-                    .filter_map(|(slot, name)| Some((name.clone(), marks.outcome(slot)?)));
+                    .filter_map(|(slot, place)| Some((place.name.clone(), marks.outcome(slot)?)));
                 Report::Settled(Outcomes {
                     outcomes: outcomes.collect(),
                 })
@@ -108,9 +108,9 @@ impl Receipt {
             State::Unheard => Err(Unreachable::NoSuchListener),
             State::Accepted(parcel) => parcel
                 .marks()
-                .names()
+                .places()
                 .iter()
-                .position(|name| name == listener)
+                .position(|place| place.name == listener)
                 .map(|slot| (parcel, slot))
                 .ok_or(Unreachable::NoSuchListener),
         }

@@ -29,7 +29,7 @@ use tokio::runtime::Handle;
 
 use self::inline::Inline;
 use crate::{
-    DeadLetter, Envelope, Event, LaneState, Outcome, Reason, Receipt, ReplayError, Stage,
+    DeadLetter, Envelope, Event, LaneState, Reason, Receipt, ReplayError, Stage,
     bus::Core,
     delivery::{Current, Origin},
     draft::InlineDraft,
@@ -40,7 +40,7 @@ use crate::{
     guard::guarded,
     lane::Lane,
     ledger::{Deaths, Entry},
-    outcome::{Marks, Names},
+    outcome::{Marks, Place, Places},
     runs::{Run, let_go},
     stream::Taps,
     trace_context::TraceContext,
@@ -51,7 +51,7 @@ pub(crate) struct Route<E> {
     inline: Box<[Inline<E>]>,
     lanes: Box<[Arc<Lane<E>>]>,
     /// Inline listeners, then lanes: the order of the marks.
-    names: Names,
+    places: Places,
     intake: Mutex<Intake<E>>,
     /// How many envelopes wait in the intake at most.
     bound: usize,
@@ -72,6 +72,8 @@ struct Intake<E> {
     router: Option<Waker>,
     closed: bool,
     accepted: u64,
+    /// How many of those have been queued.
+    queued: u64,
     refused: u64,
 }
 
@@ -91,7 +93,7 @@ impl<E> Intake<E> {
     fn envelope(
         &mut self,
         header: Header,
-        names: &Names,
+        places: &Places,
         inline: usize,
         event: E,
     ) -> Arc<Envelope<E>> {
@@ -102,7 +104,7 @@ impl<E> Intake<E> {
             return spare;
         }
         // Built in place: an event may be large.
-        let marks = Marks::new(Arc::clone(names), inline);
+        let marks = Marks::new(Arc::clone(places), inline);
         Arc::new(Envelope::new(header, marks, event))
     }
 }
@@ -114,13 +116,10 @@ impl<E: Event> Route<E> {
         ends: Arc<Ends>,
         on_failure: Option<OnFailure<E>>,
     ) -> Self {
-        let names = inline.iter().map(|inline| &inline.name);
-        let names = names
-            .chain(lanes.iter().map(|lane| &lane.listener))
-            .cloned()
-            .collect();
+        let places = inline.iter().map(|inline| Place::new(inline.name.clone()));
+        let places = places.chain(lanes.iter().map(Lane::place)).collect();
         Self {
-            names,
+            places,
             bound: lanes
                 .iter()
                 .map(|lane| lane.policy.capacity.get())
@@ -144,6 +143,7 @@ impl<E: Event> Route<E> {
                 router: None,
                 closed: false,
                 accepted: 0,
+                queued: 0,
                 refused: 0,
             }),
             roster: Roster::default(),
@@ -168,7 +168,7 @@ impl<E: Event> Route<E> {
         let header = origin.header::<E>(core.next_id());
         self.ends.observers.tell(&header, None, Stage::Dispatched);
         let mut intake = self.lock();
-        let envelope = intake.envelope(header, &self.names, self.inline.len(), event);
+        let envelope = intake.envelope(header, &self.places, self.inline.len(), event);
         if !self.inline.is_empty() {
             drop(intake);
             if too_deep && from_inline {
@@ -253,6 +253,8 @@ impl<E: Event> Route<E> {
             intake.batch_accepted = Acceptance::clock();
         }
         accepted.set(intake.batch_accepted);
+        intake.queued += 1;
+        envelope.marks().set_number(intake.queued);
         intake.batch.push(Arc::clone(envelope));
         let router = intake.router.take();
         drop(intake);
@@ -262,11 +264,11 @@ impl<E: Event> Route<E> {
         admission
     }
 
-    /// Abandons, at every lane, what the lanes have not been given or not finished.
+    /// Abandons, at every lane, what it has not been given, now that nobody will give it any more.
     fn abandon_all(&self, routing: Option<&Batch<E>>, batch: &Batch<E>) {
-        for envelope in routing.into_iter().flatten().chain(batch) {
+        for batch in routing.into_iter().chain([batch]) {
             for lane in &self.lanes {
-                lane.settle(envelope, Outcome::Abandoned, 0, String::new());
+                lane.abandon_rest(batch);
             }
         }
     }
@@ -306,16 +308,16 @@ impl<E: Event> AnyRoute for Route<E> {
     }
 
     fn abandon(&self) {
-        let mut intake = self.lock();
-        intake.closed = true;
-        let batch = mem::take(&mut intake.batch);
-        let routing = intake.routing.as_ref().map(|run| Arc::clone(&run.batch));
-        drop(intake);
-        // The intake before the lanes: what leaves it in between is found there.
-        self.abandon_all(routing.as_deref(), &batch);
+        self.lock().closed = true;
+        // The lanes first: then they take nothing that leaves the intake, and it is clear what they have been given.
         for lane in &self.lanes {
             lane.abandon();
         }
+        let mut intake = self.lock();
+        let batch = mem::take(&mut intake.batch);
+        let routing = intake.routing.as_ref().map(|run| Arc::clone(&run.batch));
+        drop(intake);
+        self.abandon_all(routing.as_deref(), &batch);
         self.taps.close();
         routing
             .into_iter()
@@ -349,9 +351,9 @@ impl<E: Event> AnyRoute for Route<E> {
         let parcel: Arc<dyn Any + Send + Sync> = Arc::clone(letter.parcel()) as _;
         let original: Arc<Envelope<E>> = parcel.downcast().map_err(|_| ReplayError::Gone)?;
         let slot = self
-            .names
+            .places
             .iter()
-            .position(|name| name == letter.listener())
+            .position(|place| place.name == letter.listener())
             .ok_or(ReplayError::Gone)?;
         let inline = slot < self.inline.len();
         let died = original.header();
@@ -365,7 +367,7 @@ impl<E: Event> AnyRoute for Route<E> {
             trace: TraceContext::replaying(&died.trace),
             replay_of: Some(died.replay_of.unwrap_or(died.id)),
         };
-        let marks = Marks::single(self.names[slot].clone(), inline);
+        let marks = Marks::single(self.places[slot].name.clone(), inline);
         let envelope = Arc::new(Envelope::replay(header, marks, original));
         if inline {
             let place = &self.inline[slot];

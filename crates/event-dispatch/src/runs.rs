@@ -43,6 +43,19 @@ impl<E> Run<E> {
         &self.batch[self.range.clone()]
     }
 
+    /// Which of its route's events the first is; 0 if the lane has not been given them by the router.
+    fn number(&self) -> u64 {
+        self.events()
+            .first()
+            .map_or(0, |envelope| envelope.marks().number())
+    }
+
+    /// All but the first so many of these.
+    pub(crate) fn from(mut self, first: usize) -> Self {
+        self.range.start = self.range.end.min(self.range.start + first);
+        self
+    }
+
     /// The first so many of these.
     fn first(&self, most: usize) -> Self {
         let end = self.range.end.min(self.range.start + most);
@@ -59,6 +72,15 @@ pub(crate) struct Runs<E> {
     /// How many events are in `waiting`: a lane that is full may hold as many runs as events.
     queued: usize,
     in_hand: Option<Run<E>>,
+    /// Whether what is done of that run passes without a mark, and how many of its events have been counted or are
+    /// not to be.
+    plain: bool,
+    counted: usize,
+    /// How many events of that run had ended when the lane was given up: the others are abandoned.
+    cut: Option<usize>,
+    /// The route's events with a smaller number have been given to the lane, and have ended here.
+    given: u64,
+    passed: u64,
     capacity: usize,
     /// Whether the worker waits to be woken.
     asleep: bool,
@@ -68,7 +90,8 @@ pub(crate) struct Runs<E> {
 
 /// What a worker finds.
 pub(crate) enum NextRun<E> {
-    Run(Run<E>),
+    /// And whether what is done of it needs no mark.
+    Run(Run<E>, bool),
     Nothing,
     /// Nothing, and there will be nothing more.
     End,
@@ -80,6 +103,11 @@ impl<E> Runs<E> {
             waiting: VecDeque::new(),
             queued: 0,
             in_hand: None,
+            plain: false,
+            counted: 0,
+            cut: None,
+            given: 0,
+            passed: 0,
             capacity,
             asleep: false,
             paused: false,
@@ -92,6 +120,9 @@ impl<E> Runs<E> {
     pub(crate) fn push(&mut self, events: &Run<E>, begun: usize) -> (usize, Outcome) {
         if self.closed {
             return (0, Outcome::Abandoned);
+        }
+        if let Some(last) = events.events().last() {
+            self.given = self.given.max(last.marks().number() + 1);
         }
         let room = self.capacity.saturating_sub(self.count(begun));
         let length = events.range.len().min(room);
@@ -116,9 +147,56 @@ impl<E> Runs<E> {
         self.in_hand.as_ref()?.events().get(index)
     }
 
-    /// Gives the worker its next run; the one it had it has to let go of.
-    pub(crate) fn next(&mut self) -> (NextRun<E>, Option<Run<E>>) {
-        let ended = self.in_hand.take();
+    /// Whether the lane has been given the route's event of that number.
+    pub(crate) fn is_given(&self, number: u64) -> bool {
+        number < self.given
+    }
+
+    /// Whether the route's event of that number has ended here. Of the run that the worker has, it has ended so many.
+    pub(crate) fn has_passed(&self, number: u64, ended: usize) -> bool {
+        let in_hand = |run: &Run<E>| {
+            let first = run.number();
+            first > 0 && first <= number && number - first < self.ended(ended) as u64
+        };
+        number < self.passed || self.in_hand.as_ref().is_some_and(in_hand)
+    }
+
+    /// How many events of the run in hand have ended here that were not abandoned.
+    fn ended(&self, ended: usize) -> usize {
+        self.cut.map_or(ended, |cut| cut.min(ended))
+    }
+
+    /// How many of the events that have passed have not been counted.
+    pub(crate) fn uncounted(&self, ended: usize) -> u64 {
+        match self.in_hand.is_some() && self.plain {
+            true => self.ended(ended).saturating_sub(self.counted) as u64,
+            false => 0,
+        }
+    }
+
+    /// Counts the events that have passed, once; those before `next` are not to be counted later.
+    #[must_use]
+    pub(crate) fn count_passed(&mut self, ended: usize, next: usize) -> u64 {
+        let uncounted = self.uncounted(ended);
+        self.counted = next;
+        uncounted
+    }
+
+    /// Ends the run that the worker has, of which it has ended so many.
+    fn end(&mut self, ended: usize) -> Option<Run<E>> {
+        let ended = self.ended(ended);
+        let run = self.in_hand.take()?;
+        let number = run.number();
+        if number > 0 {
+            self.passed = number + ended as u64;
+        }
+        Some(run)
+    }
+
+    /// Gives the worker its next run, which is `plain` if what is done of it needs no mark; the one it had, of which it
+    /// has ended so many, it has to let go of.
+    pub(crate) fn next(&mut self, ended: usize, plain: bool) -> (NextRun<E>, Option<Run<E>>) {
+        let ended = self.end(ended);
         let next = if self.paused {
             None
         } else {
@@ -129,7 +207,9 @@ impl<E> Runs<E> {
                 self.queued -= run.range.len();
                 self.in_hand = Some(run.clone());
                 self.asleep = false;
-                NextRun::Run(run)
+                self.plain = plain && run.number() > 0;
+                self.counted = 0;
+                NextRun::Run(run, self.plain)
             }
             None if self.closed && self.waiting.is_empty() => NextRun::End,
             None => NextRun::Nothing,
@@ -175,17 +255,20 @@ impl<E> Runs<E> {
         mem::take(&mut self.asleep)
     }
 
-    /// Takes nothing more, and gives up what waits and the run that the worker has, which it keeps.
-    pub(crate) fn abandon(&mut self) -> Vec<Run<E>> {
+    /// Takes nothing more, and gives up what waits and what has not ended of the run that the worker has, which it keeps.
+    pub(crate) fn abandon(&mut self, ended: usize) -> Vec<Run<E>> {
         self.closed = true;
         self.queued = 0;
+        let cut = *self.cut.get_or_insert(ended);
         let waiting = mem::take(&mut self.waiting);
-        self.in_hand.iter().cloned().chain(waiting).collect()
+        let in_hand = self.in_hand.iter().map(|run| run.clone().from(cut));
+        in_hand.chain(waiting).collect()
     }
 
-    /// What the worker had when its task went away.
-    pub(crate) fn leave(&mut self) -> Option<Run<E>> {
-        self.in_hand.take()
+    /// What the worker had when its task went away, and how much of it has ended.
+    pub(crate) fn leave(&mut self, ended: usize) -> Option<(Run<E>, usize)> {
+        let cut = self.ended(ended);
+        self.end(ended).map(|run| (run, cut))
     }
 }
 
@@ -214,7 +297,7 @@ mod tests {
             let header = Origin::default().header::<Ping>(EventId::new(1, number));
             Arc::new(Envelope::new(
                 header,
-                Marks::new(Arc::from(["mail".into()]), 0),
+                Marks::single("mail".into(), false),
                 Ping,
             ))
         };
@@ -237,14 +320,14 @@ mod tests {
             assert_eq!(runs.push(&run_of(length), 0).0, length as usize);
             assert_eq!(runs.queued, in_waiting(&runs));
         }
-        assert!(matches!(runs.next().0, NextRun::Run(_)));
+        assert!(matches!(runs.next(0, true).0, NextRun::Run(_, false)));
         assert_eq!((runs.queued, runs.count(0), runs.count(2)), (61, 64, 62));
         let overflowed = (38, Outcome::Dead(Reason::Overflowed));
         assert_eq!(runs.push(&run_of(50), 2), overflowed);
         assert_eq!((runs.queued, in_waiting(&runs)), (99, 99));
         assert_eq!(runs.push(&run_of(1), 2).0, 0);
         assert_eq!(runs.push(&run_of(2), 3).0, 1);
-        assert_eq!(runs.abandon().len(), 5);
+        assert_eq!(runs.abandon(3).len(), 5);
         assert_eq!((runs.queued, in_waiting(&runs)), (0, 0));
     }
 }

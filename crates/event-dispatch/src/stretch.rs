@@ -24,6 +24,18 @@ pub(crate) struct Stretch<'a, E, H> {
     pub(crate) events: &'a [Arc<Envelope<E>>],
     /// The next of them.
     pub(crate) next: usize,
+    pub(crate) way: Way,
+}
+
+/// What is to be done about the events of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To call the listener: what is done passes the lane.
+    Plain,
+    /// To mark what is done as well.
+    Marked,
+    /// More: each event has to be observed, traced, given to other lanes, or to wait for its turn.
+    Careful,
 }
 
 /// Why a stretch stops before its next event.
@@ -32,7 +44,7 @@ pub(crate) enum Stop {
     End,
     /// The lane is paused.
     Paused,
-    /// It has to be observed, traced, or to wait for its turn.
+    /// It needs care.
     Careful,
     /// Its first attempt has begun and is not done.
     Begun(First),
@@ -58,17 +70,15 @@ impl<'a, E: Event, H: Handler<E>> Stretch<'a, E, H> {
         F: Future<Output = Result<(), BoxError>>,
     {
         let lane = self.lane;
-        let careful = lane.is_careful();
         let stop = within(current, || {
             while let Some(envelope) = self.events.get(self.next) {
+                if lane.is_abandoned() {
+                    return Stop::End;
+                }
                 if !lane.begin(self.next) {
                     return Stop::Paused;
                 }
-                if lane.has_ended(envelope) {
-                    self.next += 1;
-                    continue;
-                }
-                if careful {
+                if self.way == Way::Careful {
                     return Stop::Careful;
                 }
                 let attempt = call(self.handler, std::slice::from_ref(envelope));
@@ -85,11 +95,22 @@ impl<'a, E: Event, H: Handler<E>> Stretch<'a, E, H> {
                         }
                     }
                 }
-                lane.done_alone(envelope);
+                if self.way == Way::Marked {
+                    lane.done_plainly(envelope);
+                }
                 self.next += 1;
+                lane.end_before(self.next);
+                envelope.marks().wake();
             }
             Stop::End
         });
         stop.unwrap_or_else(|panic| Stop::Begun(First::Panicked(panic)))
+    }
+
+    /// Counts what has passed, before the next event takes its time; `apart` if that one will be counted by itself.
+    pub(crate) fn count_passed(&self, apart: bool) {
+        if self.way == Way::Plain {
+            self.lane.count_passed(self.events, self.next, apart);
+        }
     }
 }

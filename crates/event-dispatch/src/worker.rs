@@ -33,7 +33,7 @@ pub(crate) async fn work<E: Event, H: Handler<E>>(
 
 async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H, core: &Arc<Core>) {
     let mut current = Some(Current::new(Arc::clone(core), Arc::clone(lane) as _));
-    while let Some(run) = poll_fn(|_| lane.poll_run()).await {
+    while let Some((run, way)) = poll_fn(|_| lane.poll_run()).await {
         {
             let mut future = pin!(None);
             let mut stretch = Stretch {
@@ -41,6 +41,7 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
                 handler,
                 events: run.events(),
                 next: 0,
+                way,
             };
             loop {
                 let stop = poll_fn(|context| {
@@ -50,11 +51,15 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
                 let begun = match stop.await {
                     Stop::End => break,
                     Stop::Paused => {
+                        stretch.count_passed(false);
                         poll_fn(|_| lane.poll_resumed()).await;
                         continue;
                     }
                     Stop::Careful => None,
-                    Stop::Begun(first) => Some(first),
+                    Stop::Begun(first) => {
+                        stretch.count_passed(true);
+                        Some(first)
+                    }
                 };
                 let events = std::slice::from_ref(&stretch.events[stretch.next]);
                 let mut call = Call::new(lane, events, &mut current, future.as_mut(), || {
@@ -68,6 +73,7 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
                     call.finish().await;
                 }
                 stretch.next += 1;
+                lane.end_before(stretch.next);
                 if let Some(current) = &mut current {
                     current.reset();
                 }

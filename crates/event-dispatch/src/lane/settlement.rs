@@ -61,19 +61,9 @@ impl<E: Event> Lane<E> {
     }
 
     /// Settles the event as done, if it has no outcome yet and nobody is to be told; what most events come to.
-    fn done_plainly(&self, envelope: &Envelope<E>) {
+    pub(crate) fn done_plainly(&self, envelope: &Envelope<E>) {
         let slot = envelope.marks().slot(self.slot);
         self.counters.count(Outcome::Done);
-        if !envelope.marks().settle_plainly(slot, Outcome::Done) {
-            self.counters.discount_done();
-        }
-    }
-
-    /// The same, by the only worker of the lane.
-    #[inline]
-    pub(crate) fn done_alone(&self, envelope: &Envelope<E>) {
-        let slot = envelope.marks().slot(self.slot);
-        self.counters.count_done_alone();
         if !envelope.marks().settle_plainly(slot, Outcome::Done) {
             self.counters.discount_done();
         }
@@ -182,9 +172,9 @@ impl<E: Event> Lane<E> {
         }
     }
 
-    /// Whether the event has its outcome here already, since it was abandoned.
-    pub(crate) fn has_ended(&self, envelope: &Envelope<E>) -> bool {
-        let slot = envelope.marks().slot(self.slot);
-        self.progress.abandoned.load(Ordering::Relaxed) && envelope.marks().outcome(slot).is_some()
+    /// Whether the lane has been given up, and what its worker has not ended with it.
+    #[inline]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.progress.abandoned.load(Ordering::Relaxed)
     }
 }

@@ -1,7 +1,7 @@
 //! What a worker takes from its lane: its seat, runs or hands full of events, and turns.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -9,10 +9,11 @@ use tracing::{Level, level_filters::LevelFilter};
 
 use super::{Lane, Store, Wakers};
 use crate::{
-    Event,
+    Envelope, Event,
     queue::{Hands, Next},
     runs::{NextRun, Run, let_go},
     seat::Seat,
+    stretch::Way,
 };
 
 impl<E: Event> Lane<E> {
@@ -71,12 +72,15 @@ impl<E: Event> Lane<E> {
 
     /// Gives the worker of a lane of runs its next run, after which the one it had counts as ended;
     /// `None` if the lane is closed and empty.
-    pub(crate) fn poll_run(&self) -> Poll<Option<Run<E>>> {
+    pub(crate) fn poll_run(&self) -> Poll<Option<(Run<E>, Way)>> {
+        let careful = self.is_careful();
         let mut store = self.lock();
         let Store::Runs(runs) = &mut *store else {
             return Poll::Ready(None);
         };
-        let (next, ended) = runs.next();
+        let ended = self.progress.ended();
+        self.counters.count_done(runs.count_passed(ended, ended));
+        let (next, ended) = runs.next(ended, self.is_first() && !careful);
         if let NextRun::Nothing = next {
             runs.sleep();
         }
@@ -84,24 +88,55 @@ impl<E: Event> Lane<E> {
         self.progress.rewind();
         drop(store);
         if let Some(ended) = ended {
+            Self::wake_waiting(ended.events());
             let_go(ended.batch);
         }
         match next {
-            NextRun::Run(run) => Poll::Ready(Some(run)),
+            NextRun::Run(run, plain) => {
+                let way = match (careful, plain) {
+                    (true, _) => Way::Careful,
+                    (false, true) => Way::Plain,
+                    (false, false) => Way::Marked,
+                };
+                Poll::Ready(Some((run, way)))
+            }
             NextRun::End => Poll::Ready(None),
             NextRun::Nothing => Poll::Pending,
         }
     }
 
+    /// Wakes who waits for one of these and did not when it passed: after the lane was locked, so that either this
+    /// sees who waits, or they see that it has passed.
+    pub(super) fn wake_waiting(passed: &[Arc<Envelope<E>>]) {
+        for envelope in passed {
+            envelope.marks().wake();
+        }
+    }
+
+    /// Counts what has passed of the worker's run, of which it is at the event `next`, and wakes who waits for it;
+    /// `apart` if that event will be counted by itself.
+    pub(crate) fn count_passed(&self, events: &[Arc<Envelope<E>>], next: usize, apart: bool) {
+        if let Store::Runs(runs) = &mut *self.lock() {
+            let counted = runs.count_passed(next, next + usize::from(apart));
+            self.counters.count_done(counted);
+        }
+        Self::wake_waiting(&events[..next]);
+    }
+
+    /// Ends the event before the one that has `index` in the worker's run; if it is done and has no mark, it passes.
+    #[inline]
+    pub(crate) fn end_before(&self, index: usize) {
+        self.progress.end(index);
+    }
+
     /// Whether more is to be done about an event than to call the listener and to settle it.
-    pub(crate) fn is_careful(&self) -> bool {
+    fn is_careful(&self) -> bool {
         self.is_limited() || !self.ends_plainly() || LevelFilter::current() >= Level::INFO
     }
 
     /// Begins the event that has `index` in the worker's run, unless the lane is paused.
     #[inline]
     pub(crate) fn begin(&self, index: usize) -> bool {
-        self.progress.ended.store(index, Ordering::Relaxed);
         if self.progress.paused.load(Ordering::Relaxed) {
             return false;
         }

@@ -93,7 +93,7 @@ mod tests {
     fn batch(alive: &Arc<()>, length: usize) -> Events<Ping> {
         let envelope = |number| {
             let header = Origin::default().header::<Ping>(EventId::new(1, number as u64));
-            let marks = Marks::new(Arc::from(["mail".into()]), 0);
+            let marks = Marks::single("mail".into(), false);
             Arc::new(Envelope::new(header, marks, Ping(Arc::clone(alive))))
         };
         Arc::new((0..length).map(envelope).collect())

@@ -44,6 +44,20 @@ pub(super) const CATALOGUE: &[Planted] = &[
         tests: facade!("dispatch_envelopes"),
     },
     Planted {
+        name: "what_was_abandoned_passes_as_well",
+        file: "crates/event-dispatch/src/runs.rs",
+        from: "self.cut.map_or(ended, |cut| cut.min(ended))",
+        to: "ended",
+        tests: facade!("dispatch_stretches", "what_is_done_is_not_abandoned"),
+    },
+    Planted {
+        name: "what_is_done_waits_for_the_end_of_its_run",
+        file: "crates/event-dispatch/src/lane/supply.rs",
+        from: "        self.progress.end(index);\n",
+        to: "        self.progress.end(if index > 3 { index } else { 0 });\n",
+        tests: facade!("dispatch_stretches", "what_is_done_is_visible"),
+    },
+    Planted {
         name: "listeners_wait_for_each_other",
         file: "crates/event-dispatch/src/worker.rs",
         from: "                let stop = poll_fn(|context| {\n",
