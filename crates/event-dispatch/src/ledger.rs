@@ -193,8 +193,9 @@ impl Counters {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// Counts some that are done, where one worker at a time counts such.
     pub(crate) fn count_done(&self, events: u64) {
-        self.done.fetch_add(events, Ordering::Relaxed);
+        self.done.store(self.done() + events, Ordering::Relaxed);
     }
 
     /// Takes back what was counted before somebody else had settled the event.

@@ -467,7 +467,7 @@ mod tests {
 
     #[tokio::test]
     async fn renewed_marks_are_as_new() {
-        for (inline, lanes) in [(0, 1), (2, 1), (0, 40), (35, 5)] {
+        for (inline, lanes) in [(0, 1), (2, 1), (0, 40), (35, 5), (60, 9)] {
             let mut marks = marks(inline, lanes);
             for slot in inline..inline + lanes {
                 assert!(marks.settle_plainly(slot, Outcome::Dropped));

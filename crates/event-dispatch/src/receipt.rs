@@ -51,7 +51,8 @@ impl Receipt {
     /// Waits until the event has an outcome at every listener.
     ///
     /// Returns at once if the bus was closed or nobody listens. Every listener has a time-out, so
-    /// this ends, unless a listener blocks its thread. A listener that waits for its own event waits
+    /// this ends, unless a listener blocks its thread; who begins to wait just as the event ends may then be woken
+    /// only when that listener comes back. A listener that waits for its own event waits
     /// for itself, until its time-out.
     ///
     /// # Cancel safety

@@ -307,6 +307,99 @@ mod tests {
         }
     }
 
+    /// The route's events from `first` on.
+    fn numbered(first: u64, length: u64) -> Run<Ping> {
+        let run = run_of(length);
+        for (number, envelope) in (first..).zip(run.events()) {
+            envelope.marks().set_number(number);
+        }
+        run
+    }
+
+    fn next(runs: &mut Runs<Ping>, ended: usize, plain: bool) -> Option<(usize, bool)> {
+        match runs.next(ended, plain).0 {
+            NextRun::Run(run, plain) => Some((run.events().len(), plain)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn an_event_passes_when_the_worker_has_ended_it_and_counts_once() {
+        let mut runs = Runs::new(100);
+        assert!(!runs.is_given(0));
+        runs.push(&numbered(1, 3), 0);
+        runs.push(&numbered(4, 2), 0);
+        assert!(runs.is_given(5) && !runs.is_given(6));
+        assert!(!runs.has_passed(1, 0));
+        assert_eq!(next(&mut runs, 0, true), Some((3, true)));
+        let passed = |runs: &Runs<Ping>, ended| (0..7).filter(|n| runs.has_passed(*n, ended)).max();
+        assert_eq!(passed(&runs, 0), None);
+        assert_eq!((passed(&runs, 2), runs.uncounted(2)), (Some(2), 2));
+        // The third is counted by itself.
+        assert_eq!((runs.count_passed(2, 3), runs.uncounted(3)), (2, 0));
+        assert_eq!(next(&mut runs, 3, false), Some((2, false)));
+        assert_eq!((passed(&runs, 0), passed(&runs, 1)), (Some(3), Some(4)));
+        assert_eq!(runs.uncounted(2), 0, "what is marked counts by itself");
+        assert_eq!(next(&mut runs, 2, true), None);
+        assert_eq!((passed(&runs, 0), runs.uncounted(9)), (Some(5), 0));
+    }
+
+    #[test]
+    fn what_the_router_has_not_given_passes_nothing() {
+        let mut runs = Runs::new(100);
+        runs.push(&numbered(1, 2), 0);
+        runs.push(&run_of(2), 0);
+        assert_eq!(next(&mut runs, 0, true), Some((2, true)));
+        assert_eq!(next(&mut runs, 2, true), Some((2, false)));
+        assert!(!runs.has_passed(3, 2) && !runs.is_given(3));
+        assert_eq!(next(&mut runs, 2, true), None);
+        assert!(runs.has_passed(2, 0) && !runs.has_passed(3, 0));
+
+        let mut runs = Runs::new(100);
+        runs.push(&run_of(3), 0);
+        assert_eq!(next(&mut runs, 0, true), Some((3, false)));
+        assert!(!runs.has_passed(1, 2));
+    }
+
+    #[test]
+    fn what_has_not_passed_when_the_lane_is_given_up_never_does() {
+        let mut runs = Runs::new(100);
+        runs.push(&numbered(1, 4), 0);
+        runs.push(&numbered(5, 2), 0);
+        assert_eq!(next(&mut runs, 0, true), Some((4, true)));
+        let numbers = |left: Vec<Run<Ping>>| -> Vec<u64> {
+            let events = left.iter().flat_map(Run::events);
+            events.map(|envelope| envelope.marks().number()).collect()
+        };
+        assert_eq!(numbers(runs.abandon(1)), [2, 3, 4, 5, 6]);
+        assert_eq!(numbers(runs.abandon(3)), [2, 3, 4], "it keeps what it has");
+        assert!(runs.has_passed(1, 3) && !runs.has_passed(2, 3));
+        assert_eq!(runs.uncounted(3), 1);
+        assert_eq!(runs.push(&numbered(7, 1), 0), (0, Outcome::Abandoned));
+        assert!(!runs.is_given(7), "it was given up before");
+        let left = runs
+            .leave(3)
+            .map(|(run, ended)| (run.events().len(), ended));
+        assert_eq!(left, Some((4, 1)));
+        assert!(runs.has_passed(1, 0) && !runs.has_passed(2, 0));
+        assert!(runs.leave(3).is_none());
+    }
+
+    #[test]
+    fn a_worker_is_woken_once_and_only_for_something() {
+        let mut runs = Runs::new(100);
+        runs.sleep();
+        assert!(!runs.wake(), "there is nothing");
+        runs.push(&run_of(1), 0);
+        assert!(runs.is_asleep() && runs.wake() && !runs.is_asleep());
+        assert!(!runs.wake(), "it has been");
+        runs.sleep();
+        assert!(runs.pause(true) && !runs.pause(true));
+        runs.sleep();
+        assert!(!runs.wake(), "the lane is paused");
+        assert!(runs.close() && !runs.close());
+    }
+
     fn in_waiting(runs: &Runs<Ping>) -> usize {
         runs.waiting.iter().map(|run| run.range.len()).sum()
     }

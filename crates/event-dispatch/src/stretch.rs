@@ -15,16 +15,19 @@ use crate::{
     guard::Panic,
     handler::Handler,
     lane::Lane,
+    runs::Run,
 };
 
 /// The events of a run that its worker has not handled.
 pub(crate) struct Stretch<'a, E, H> {
-    pub(crate) lane: &'a Lane<E>,
-    pub(crate) handler: &'a H,
-    pub(crate) events: &'a [Arc<Envelope<E>>],
+    lane: &'a Lane<E>,
+    handler: &'a H,
+    events: &'a [Arc<Envelope<E>>],
     /// The next of them.
-    pub(crate) next: usize,
-    pub(crate) way: Way,
+    next: usize,
+    /// Those before have been counted.
+    counted: usize,
+    way: Way,
 }
 
 /// What is to be done about the events of a run.
@@ -58,6 +61,29 @@ pub(crate) enum First {
 }
 
 impl<'a, E: Event, H: Handler<E>> Stretch<'a, E, H> {
+    /// All events of a run.
+    pub(crate) fn of(run: &'a Run<E>, way: Way, lane: &'a Lane<E>, handler: &'a H) -> Self {
+        Self {
+            lane,
+            handler,
+            events: run.events(),
+            next: 0,
+            counted: 0,
+            way,
+        }
+    }
+
+    /// The event that it has stopped before, by itself.
+    pub(crate) fn next(&self) -> &'a [Arc<Envelope<E>>] {
+        std::slice::from_ref(&self.events[self.next])
+    }
+
+    /// Goes on behind the next event, which has ended.
+    pub(crate) fn skip(&mut self) {
+        self.next += 1;
+        self.lane.end_before(self.next);
+    }
+
     /// Handles events up to one that takes more; `future` has room for an attempt.
     pub(crate) fn run<F>(
         &mut self,
@@ -84,7 +110,7 @@ impl<'a, E: Event, H: Handler<E>> Stretch<'a, E, H> {
                 let attempt = call(self.handler, std::slice::from_ref(envelope));
                 future.set(Some(attempt));
                 let Some(attempt) = future.as_mut().as_pin_mut() else {
-                    continue;
+                    return Stop::Careful;
                 };
                 match attempt.poll(context) {
                     Poll::Pending => return Stop::Begun(First::Pending),
@@ -98,8 +124,7 @@ impl<'a, E: Event, H: Handler<E>> Stretch<'a, E, H> {
                 if self.way == Way::Marked {
                     lane.done_plainly(envelope);
                 }
-                self.next += 1;
-                lane.end_before(self.next);
+                self.skip();
                 envelope.marks().wake();
             }
             Stop::End
@@ -108,9 +133,11 @@ impl<'a, E: Event, H: Handler<E>> Stretch<'a, E, H> {
     }
 
     /// Counts what has passed, before the next event takes its time; `apart` if that one will be counted by itself.
-    pub(crate) fn count_passed(&self, apart: bool) {
+    pub(crate) fn count_passed(&mut self, apart: bool) {
         if self.way == Way::Plain {
-            self.lane.count_passed(self.events, self.next, apart);
+            self.lane.count_passed(self.next, apart);
+            Lane::wake_waiting(&self.events[self.counted..self.next]);
+            self.counted = self.next;
         }
     }
 }

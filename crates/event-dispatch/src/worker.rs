@@ -36,13 +36,7 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
     while let Some((run, way)) = poll_fn(|_| lane.poll_run()).await {
         {
             let mut future = pin!(None);
-            let mut stretch = Stretch {
-                lane,
-                handler,
-                events: run.events(),
-                next: 0,
-                way,
-            };
+            let mut stretch = Stretch::of(&run, way, lane, handler);
             loop {
                 let stop = poll_fn(|context| {
                     let future = future.as_mut();
@@ -61,7 +55,7 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
                         Some(first)
                     }
                 };
-                let events = std::slice::from_ref(&stretch.events[stretch.next]);
+                let events = stretch.next();
                 let mut call = Call::new(lane, events, &mut current, future.as_mut(), || {
                     handler.call(events)
                 });
@@ -72,8 +66,7 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
                 if !done {
                     call.finish().await;
                 }
-                stretch.next += 1;
-                lane.end_before(stretch.next);
+                stretch.skip();
                 if let Some(current) = &mut current {
                     current.reset();
                 }

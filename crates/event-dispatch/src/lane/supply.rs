@@ -105,22 +105,21 @@ impl<E: Event> Lane<E> {
         }
     }
 
-    /// Wakes who waits for one of these and did not when it passed: after the lane was locked, so that either this
-    /// sees who waits, or they see that it has passed.
-    pub(super) fn wake_waiting(passed: &[Arc<Envelope<E>>]) {
+    /// Wakes who waits for one of these and did not yet when it passed: after the lane was locked, so that either this
+    /// sees that they wait, or they see that it has passed.
+    pub(crate) fn wake_waiting(passed: &[Arc<Envelope<E>>]) {
         for envelope in passed {
             envelope.marks().wake();
         }
     }
 
-    /// Counts what has passed of the worker's run, of which it is at the event `next`, and wakes who waits for it;
-    /// `apart` if that event will be counted by itself.
-    pub(crate) fn count_passed(&self, events: &[Arc<Envelope<E>>], next: usize, apart: bool) {
+    /// Counts what has passed of the worker's run, of which it is at the event `next`; `apart` if that event will be
+    /// counted by itself.
+    pub(crate) fn count_passed(&self, next: usize, apart: bool) {
         if let Store::Runs(runs) = &mut *self.lock() {
             let counted = runs.count_passed(next, next + usize::from(apart));
             self.counters.count_done(counted);
         }
-        Self::wake_waiting(&events[..next]);
     }
 
     /// Ends the event before the one that has `index` in the worker's run; if it is done and has no mark, it passes.
