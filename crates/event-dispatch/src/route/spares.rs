@@ -131,7 +131,8 @@ mod tests {
         let alive = Arc::new(());
         let mut spares = Spares::new();
         let most = Spares::<Ping>::MOST;
-        assert!(most * size_of::<Envelope<Ping>>() <= BYTES);
+        let size = size_of::<Envelope<Ping>>();
+        assert!(most * size <= BYTES && (most + 1) * size > BYTES);
         let mut intake = Vec::new();
         for _ in 0..3 {
             spares.reclaim(batch(&alive, most - 1));
