@@ -24,7 +24,7 @@ use tokio::{
 use crate::testing::Fake;
 use crate::{
     BatchListener, Batching, Bus, Event, FlightRecorder, InlineListener, Listener, Observer,
-    Policy, Row, Subscriber, Topology,
+    Policy, Row, Subscriber, Topology, Wake,
     bus::{Core, Handles, Routes},
     dead_letter::DeadLetters,
     draft::{AnyDraft, Draft, InlineDraft, LaneDraft},
@@ -33,6 +33,7 @@ use crate::{
     handler::{Each, Whole},
     kept::Kept,
     observer::Observers,
+    wake::Nudge,
 };
 
 /// The listeners of a bus that is not built yet; made by [`Bus::builder`].
@@ -48,6 +49,7 @@ pub struct BusBuilder {
     observers: Vec<Box<dyn Observer>>,
     disabled: Vec<Cow<'static, str>>,
     recorder: Option<FlightRecorder>,
+    wake: Wake,
     /// Makes the observer that times every listener, if that is wanted.
     pub(crate) stopwatches: Option<ObserverOfRows>,
 }
@@ -65,6 +67,7 @@ impl BusBuilder {
             observers: Vec::new(),
             disabled: Vec::new(),
             recorder: None,
+            wake: Wake::default(),
             stopwatches: None,
         }
     }
@@ -135,6 +138,13 @@ impl BusBuilder {
         self
     }
 
+    /// Sets on which thread an event that finds the bus idle is given to its listeners. Default:
+    /// [`Wake::Thrifty`].
+    pub fn wake(mut self, wake: Wake) -> Self {
+        self.wake = wake;
+        self
+    }
+
     /// Sets how many dead letters are kept. Default: 1024. The oldest are evicted and counted.
     pub fn dead_letter_capacity(mut self, capacity: NonZeroUsize) -> Self {
         self.dead_letter_capacity = capacity;
@@ -201,6 +211,10 @@ impl BusBuilder {
         for row in rows.iter().filter(|row| row.listener.is_none()) {
             tracing::warn!(event = row.event, "a declared event has no listener");
         }
+        // On a single thread there is no other that could be found.
+        let is_prompt =
+            self.wake == Wake::Prompt && runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
+        let nudge = is_prompt.then(Arc::<Nudge>::default);
         let core = Arc::new(Core {
             incarnation: RandomState::new().hash_one(0_u8),
             sequence: AtomicU64::new(1),
@@ -221,6 +235,7 @@ impl BusBuilder {
             ended: Notify::new(),
             aborts: Mutex::new(Vec::new()),
             watch: Arc::default(),
+            nudge,
             gave_up: AtomicBool::new(false),
         });
         // A new core, so nobody has set it.
@@ -233,6 +248,9 @@ impl BusBuilder {
         if has_tasks && runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
             let watch = Arc::clone(&core.watch);
             runtime.spawn(watch.run(Arc::downgrade(&core), runtime.clone()));
+            if let Some(nudge) = core.nudge.clone() {
+                runtime.spawn(async move { nudge.run().await });
+            }
         }
         Ok(Bus {
             handles: Arc::new(Handles { core }),

@@ -33,6 +33,7 @@ use crate::{
     outcome::Marks,
     route::{AnyRoute, Route},
     stream::Taps,
+    wake::Nudge,
     watch::Watch,
 };
 
@@ -41,7 +42,7 @@ use crate::{
 /// A handle: `clone` is cheap, and all clones are one bus. It owns one task for every type of event
 /// and [`concurrency`](crate::Policy::concurrency) tasks for every listener, on the tokio runtime it
 /// was built in; and on a runtime of several threads one more, which looks every 5 ms whether a listener
-/// blocks others, until a second after the last event. When the last handle is dropped, the bus takes no more events, delivers those that
+/// blocks others, until a second after the last event; one that is [prompt](crate::Wake::Prompt) owns yet another. When the last handle is dropped, the bus takes no more events, delivers those that
 /// it has, and ends its tasks; [`shutdown`](Self::shutdown) does that with a deadline and a report.
 ///
 /// A listener that dispatches should use [`Delivery::current`](crate::Delivery::current) instead of
@@ -154,6 +155,8 @@ pub(crate) struct Core {
     pub(crate) ended: Notify,
     pub(crate) aborts: Mutex<Vec<AbortHandle>>,
     pub(crate) watch: Arc<Watch>,
+    /// Of a bus that is to be prompt.
+    pub(crate) nudge: Option<Arc<Nudge>>,
     /// Set once a shutdown's deadline has passed and what was left has been abandoned.
     pub(crate) gave_up: AtomicBool,
 }
@@ -275,6 +278,9 @@ impl Core {
         if self.tasks.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.ended.notify_waiters();
             self.watch.end();
+            if let Some(nudge) = &self.nudge {
+                nudge.end();
+            }
         }
     }
 

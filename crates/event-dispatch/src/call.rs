@@ -100,7 +100,7 @@ where
     }
 
     /// Takes over a first attempt that has begun and is not done.
-    pub(crate) fn has_begun(&mut self, first: First) -> bool {
+    pub(crate) fn has_begun(&mut self, first: First) {
         self.attempt = 1;
         match first {
             First::Pending => {}
@@ -113,7 +113,6 @@ where
                 self.over(Err(Box::new(failure)));
             }
         }
-        false
     }
 
     /// Goes on from wherever the first attempt is, and gives all events their outcome.

@@ -98,6 +98,7 @@ mod seat;
 mod task;
 mod time_out;
 mod trace_context;
+mod wake;
 mod watch;
 mod worker;
 
@@ -145,3 +146,4 @@ pub use shutdown::{Abandoned, ShutdownReport};
 pub use stream::{EventStream, Live};
 pub use subscriber::Subscriber;
 pub use topology::{LaneRow, Row, Topology};
+pub use wake::Wake;

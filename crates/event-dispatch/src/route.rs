@@ -178,7 +178,7 @@ impl<E: Event> Route<E> {
             }
             intake = self.lock();
         }
-        match self.admit(intake, &envelope, too_deep) {
+        match self.admit(core, intake, &envelope, too_deep) {
             Admission::Queued => {}
             Admission::Kept => {
                 let bound = format!("more than {} events in a chain", core.max_causation_depth);
@@ -226,6 +226,7 @@ impl<E: Event> Route<E> {
 
     fn admit(
         &self,
+        core: &Core,
         mut intake: MutexGuard<'_, Intake<E>>,
         envelope: &Arc<Envelope<E>>,
         too_deep: bool,
@@ -260,6 +261,9 @@ impl<E: Event> Route<E> {
         drop(intake);
         if let Some(router) = router {
             router.wake();
+            if let Some(nudge) = &core.nudge {
+                nudge.wake();
+            }
         }
         admission
     }

@@ -61,7 +61,10 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
                 });
                 let done = match begun {
                     None => poll_fn(|context| Poll::Ready(call.is_done_at_once(context))).await,
-                    Some(first) => call.has_begun(first),
+                    Some(first) => {
+                        call.has_begun(first);
+                        false
+                    }
                 };
                 if !done {
                     call.finish().await;

@@ -32,8 +32,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "a_lane_sees_an_event_before_the_inline_listeners",
         file: "crates/event-dispatch/src/route.rs",
-        from: "                self.run_inline(core, &envelope);\n            }\n            intake = self.lock();\n        }\n        match self.admit(intake, &envelope, too_deep) {",
-        to: "            }\n            intake = self.lock();\n        }\n        let admission = self.admit(intake, &envelope, too_deep);\n        self.run_inline(core, &envelope);\n        match admission {",
+        from: "                self.run_inline(core, &envelope);\n            }\n            intake = self.lock();\n        }\n        match self.admit(core, intake, &envelope, too_deep) {",
+        to: "            }\n            intake = self.lock();\n        }\n        let admission = self.admit(core, intake, &envelope, too_deep);\n        self.run_inline(core, &envelope);\n        match admission {",
         tests: facade!("dispatch_inline"),
     },
     Planted {
@@ -56,6 +56,13 @@ pub(super) const CATALOGUE: &[Planted] = &[
         from: "        self.progress.end(index);\n",
         to: "        self.progress.end(if index > 3 { index } else { 0 });\n",
         tests: facade!("dispatch_stretches", "what_is_done_is_visible"),
+    },
+    Planted {
+        name: "a_prompt_bus_waits_for_the_publisher",
+        file: "crates/event-dispatch/src/route.rs",
+        from: "                nudge.wake();\n",
+        to: "                let _ = nudge;\n",
+        tests: facade!("dispatch_wake", "a_listener_starts"),
     },
     Planted {
         name: "listeners_wait_for_each_other",

@@ -1,0 +1,85 @@
+//! A prompt bus does not wait for the publisher's task to wait.
+
+mod dispatch;
+
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use dispatch::{Ping, within};
+use vacancy::dispatch::{Bus, Envelope, Wake, listen_fn};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_starts_while_the_publisher_goes_on() {
+    let (started, starts) = mpsc::channel();
+    let started = Mutex::new(started);
+    let bus = Bus::builder()
+        .wake(Wake::Prompt)
+        .listen(listen_fn::<Ping, _, _>(
+            "starts",
+            move |ping: Arc<Envelope<Ping>>| {
+                let _ = started.lock().map(|started| started.send(ping.0));
+                async { Ok(()) }
+            },
+        ))
+        .build()
+        .expect("the listener fits");
+    let publisher = bus.clone();
+    let publishes = tokio::spawn(async move {
+        for number in 0..200 {
+            drop(publisher.dispatch(Ping(number)));
+            // Its thread is not free before the listener has the event.
+            let begun = starts.recv_timeout(Duration::from_secs(20));
+            assert_eq!(begun, Ok(number));
+            // The bus is idle again, and has been woken from here.
+            tokio::task::yield_now().await;
+        }
+    });
+    within(publishes).await.expect("each was heard");
+    assert!(bus.shutdown(Duration::from_secs(20)).await.is_drained());
+}
+
+/// The task that makes it prompt ends with the bus, which else would keep the runtime's shutdown waiting in vain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_bus_leaves_no_task() {
+    let bus = Bus::builder()
+        .wake(Wake::Prompt)
+        .listen(listen_fn::<Ping, _, _>("hears", |_| async { Ok(()) }))
+        .build()
+        .expect("the listener fits");
+    for number in 0..1_000 {
+        let receipt = bus.dispatch(Ping(number));
+        if number % 500 == 0 {
+            assert!(within(receipt.settled()).await.all_done());
+        }
+    }
+    assert!(bus.shutdown(Duration::from_secs(20)).await.is_drained());
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    within(async {
+        while tasks() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_prompt_bus_works_on_one_thread() {
+    let bus = Bus::builder()
+        .wake(Wake::Prompt)
+        .listen(listen_fn::<Ping, _, _>("hears", |_| async { Ok(()) }))
+        .build()
+        .expect("the listener fits");
+    for number in 0..100 {
+        assert!(
+            within(bus.dispatch(Ping(number)).settled())
+                .await
+                .all_done()
+        );
+    }
+}
