@@ -12,7 +12,8 @@ use crate::dispatch::Entrant;
 /// The contenders that need nothing but tokio.
 pub fn entrants() -> Vec<Entrant> {
     vec![
-        Entrant::of::<vacancy::Vacancy>(),
+        Entrant::of::<vacancy::Vacancy<false>>(),
+        Entrant::of::<vacancy::Vacancy<true>>(),
         Entrant::of::<callbacks::Callbacks>(),
         Entrant::of::<tasks::Tasks>(),
         Entrant::of::<channels::Channels>(),

@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    hint::spin_loop,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -34,6 +35,8 @@ const PROBES: usize = 20_000;
 /// One event of the background comes so long after the other.
 const BACKGROUND: Duration = Duration::from_micros(20);
 
+const COMPUTING: Duration = Duration::from_micros(50);
+
 /// Long enough for workers without work to fall asleep.
 const PAUSE: Duration = Duration::from_micros(100);
 
@@ -44,17 +47,25 @@ pub(crate) enum Setting {
     Idle,
     /// Another task dispatches at a steady rate.
     Busy,
+    /// Nothing, and the publisher goes on computing before it waits.
+    Computing,
     /// Nothing, and the publisher is a thread outside of the runtime, whose workers sleep.
     Parked,
 }
 
-pub(crate) const SETTINGS: [Setting; 3] = [Setting::Idle, Setting::Busy, Setting::Parked];
+pub(crate) const SETTINGS: [Setting; 4] = [
+    Setting::Idle,
+    Setting::Busy,
+    Setting::Computing,
+    Setting::Parked,
+];
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Idle => "idle",
             Self::Busy => "beside an event every 20 µs",
+            Self::Computing => "from a task that goes on computing for 50 µs",
             Self::Parked => "from a thread, workers asleep",
         })
     }
@@ -71,7 +82,15 @@ pub(crate) fn contender<D: Dispatcher>(
         let traffic = Arc::clone(&field.traffic);
         let latencies = match setting {
             Setting::Idle => {
-                let probes = field.runtime.spawn(probe(dispatcher, traffic, || ()));
+                let probes = field
+                    .runtime
+                    .spawn(probe(dispatcher, traffic, || (), || ()));
+                field.runtime.block_on(probes)
+            }
+            Setting::Computing => {
+                let probes = field
+                    .runtime
+                    .spawn(probe(dispatcher, traffic, || (), compute));
                 field.runtime.block_on(probes)
             }
             Setting::Busy => {
@@ -81,7 +100,9 @@ pub(crate) fn contender<D: Dispatcher>(
                     Arc::clone(&traffic),
                     Arc::clone(&over),
                 ));
-                let probes = field.runtime.spawn(probe(dispatcher, traffic, || ()));
+                let probes = field
+                    .runtime
+                    .spawn(probe(dispatcher, traffic, || (), || ()));
                 let latencies = field.runtime.block_on(probes);
                 over.store(true, Ordering::Relaxed);
                 field
@@ -90,9 +111,12 @@ pub(crate) fn contender<D: Dispatcher>(
                     .expect("no contender panics");
                 latencies
             }
-            Setting::Parked => Ok(field
-                .runtime
-                .block_on(probe(dispatcher, traffic, || thread::sleep(PAUSE)))),
+            Setting::Parked => Ok(field.runtime.block_on(probe(
+                dispatcher,
+                traffic,
+                || thread::sleep(PAUSE),
+                || (),
+            ))),
         };
         let sample = Sample::of(D::NAME, latencies.expect("no contender panics"));
         QUANTILES.map(|(fraction, _)| sample.quantile(fraction))
@@ -103,6 +127,7 @@ async fn probe<D: Dispatcher>(
     mut dispatcher: D,
     traffic: Arc<Traffic>,
     pause: impl Fn(),
+    goes_on: impl Fn(),
 ) -> Vec<f64> {
     let (listeners, starts) = (traffic.handled.listeners(), traffic.handled.starts());
     let mut latencies = Vec::with_capacity(PROBES);
@@ -114,9 +139,18 @@ async fn probe<D: Dispatcher>(
         starts.expect(listeners);
         let begun = starts.now();
         dispatcher.dispatch(event).await;
+        goes_on();
         latencies.push((starts.last().await - begun) as f64);
     }
     latencies
+}
+
+/// What a publisher does that does not wait yet.
+fn compute() {
+    let begun = Instant::now();
+    while begun.elapsed() < COMPUTING {
+        spin_loop();
+    }
 }
 
 async fn background<D: Dispatcher>(

@@ -1,8 +1,8 @@
-//! Ours: the default policy, and the receipt dropped.
+//! Ours: the default policy, and the receipt dropped; as it is by default, and prompt.
 
 use std::{borrow::Cow, future::ready};
 
-use vacancy::dispatch::{BoxError, Bus, Event, Listener};
+use vacancy::dispatch::{BoxError, Bus, Event, Listener, Wake};
 
 use crate::dispatch::{Booked, Dispatcher, OURS, Work};
 
@@ -27,13 +27,13 @@ impl Listener<Booked> for Count {
 }
 
 #[derive(Clone)]
-pub(super) struct Vacancy(Bus);
+pub(super) struct Vacancy<const PROMPT: bool>(Bus);
 
-impl Dispatcher for Vacancy {
-    const NAME: &'static str = OURS;
+impl<const PROMPT: bool> Dispatcher for Vacancy<PROMPT> {
+    const NAME: &'static str = if PROMPT { "vacancy, prompt" } else { OURS };
 
     async fn start(works: Vec<Work>) -> Self {
-        let mut bus = Bus::builder();
+        let mut bus = Bus::builder().wake(if PROMPT { Wake::Prompt } else { Wake::Thrifty });
         for (number, work) in works.into_iter().enumerate() {
             let name = format!("count {number}");
             bus = bus.listen(Count { name, work });
