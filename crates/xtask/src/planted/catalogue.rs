@@ -109,8 +109,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "a_shutdown_forgets_what_is_being_handled",
         file: "crates/event-dispatch/src/runs.rs",
-        from: "self.in_hand.iter().cloned().chain(waiting).collect()",
-        to: "self.in_hand.iter().take(0).cloned().chain(waiting).collect()",
+        from: "        in_hand.chain(waiting).collect()\n",
+        to: "        in_hand.take(0).chain(waiting).collect()\n",
         tests: facade!("dispatch_shutdown", "shutdown_returns"),
     },
     Planted {
