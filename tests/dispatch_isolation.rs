@@ -12,7 +12,7 @@ use std::{
 };
 
 use dispatch::{Ping, within};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::coop::consume_budget};
 use vacancy::dispatch::{
     BoxError, Bus, BusBuilder, Envelope, Event, Listener, Outcome, Policy, Reason, Receipt,
     inline_fn, listen_fn, testing::Gate,
@@ -276,6 +276,43 @@ async fn an_event_that_panics_when_dropped_ends_no_lane() {
 
 /// D4: listeners that were quick until now are called in one task, and even there none of them holds up
 /// the others.
+/// It never waits, but lets tokio make it yield, as whoever reads from a full channel does. On one thread nobody else
+/// could stop it.
+#[tokio::test]
+async fn a_listener_that_is_greedy_after_having_been_quick_times_out_beside_its_siblings() {
+    const GREEDY_AT: u64 = 300;
+    let greedy = |ping: Arc<Envelope<Ping>>| async move {
+        while ping.0 == GREEDY_AT {
+            consume_budget().await;
+        }
+        Ok(())
+    };
+    let bus = Bus::builder()
+        .listen_with(
+            listen_fn::<Ping, _, _>("greedy", greedy),
+            Policy::new().time_out(Duration::from_millis(50)),
+        )
+        .listen(Healthy::default())
+        .build()
+        .expect("the listeners fit together");
+    // Long enough to be called in the router's task.
+    for number in 0..GREEDY_AT {
+        assert!(
+            within(bus.dispatch(Ping(number)).settled())
+                .await
+                .all_done()
+        );
+    }
+    let receipts = [GREEDY_AT, GREEDY_AT + 1].map(|number| bus.dispatch(Ping(number)));
+    for receipt in &receipts {
+        assert_eq!(within(receipt.reached("Healthy")).await, Ok(Outcome::Done));
+        assert_eq!(receipt.outcome("greedy"), Ok(None), "it is at it");
+    }
+    let timed_out = Ok(Outcome::Dead(Reason::TimedOut));
+    assert_eq!(within(receipts[0].reached("greedy")).await, timed_out);
+    assert!(within(receipts[1].settled()).await.all_done());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn listeners_that_block_after_having_been_quick_leave_their_siblings_untouched() {
     const QUICK: u64 = 200;

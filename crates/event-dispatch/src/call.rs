@@ -100,7 +100,7 @@ where
     }
 
     /// Takes over a first attempt that has begun and is not done.
-    pub(crate) fn has_begun(&mut self, first: First) {
+    pub(crate) fn take_over(&mut self, first: First) {
         self.attempt = 1;
         match first {
             First::Pending => {}

@@ -10,16 +10,13 @@
 //!    under way, behind that poll.
 
 use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll, Waker},
 };
-
-use tokio::task::coop::unconstrained;
 
 use crate::guard::guarded;
 
@@ -69,17 +66,12 @@ impl Seat {
     }
 
     /// Polls the worker here and now, unless its home does.
-    ///
-    /// What tokio lets a task do before it has to yield is not shared by all workers that the task polls: they would
-    /// go home in turn.
     pub(crate) fn poll_here(&self) {
         if let Some(home) = self.home.get()
             && self.turn(FREE, TAKEN).is_ok()
+            && self.poll(home).is_ready()
         {
-            let poll = pin!(unconstrained(poll_fn(|_| self.poll(home))));
-            if poll.poll(&mut Context::from_waker(home)).is_ready() {
-                home.wake_by_ref();
-            }
+            home.wake_by_ref();
         }
     }
 

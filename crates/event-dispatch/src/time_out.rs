@@ -1,12 +1,15 @@
 //! [`TimeOut`]: the time that one event, and one attempt at it, may take.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Sleep, sleep},
+};
 
 /// The time that one event, and one attempt at it, may take: counted from the first time that
 /// something has to wait, so that no timer is made for a listener that does not.
@@ -71,6 +74,7 @@ impl Limit {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let time = self.time;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(time)));
-        sleep.as_mut().poll(context)
+        // A listener may have used up what tokio lets the task do before it yields, and would go on for ever.
+        pin!(unconstrained(sleep.as_mut())).poll(context)
     }
 }

@@ -1,6 +1,6 @@
 //! The loop that takes events from a lane and gives them to its listener.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, mem, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{task::coop::consume_budget, time::sleep};
 
@@ -33,7 +33,14 @@ pub(crate) async fn work<E: Event, H: Handler<E>>(
 
 async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H, core: &Arc<Core>) {
     let mut current = Some(Current::new(Arc::clone(core), Arc::clone(lane) as _));
-    while let Some((run, way)) = poll_fn(|_| lane.poll_run()).await {
+    let mut waited = true;
+    while let Some((run, way)) = poll_fn(|_| {
+        let next = lane.poll_run();
+        waited |= next.is_pending();
+        next
+    })
+    .await
+    {
         {
             let mut future = pin!(None);
             let mut stretch = Stretch::of(&run, way, lane, handler);
@@ -62,7 +69,7 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
                 let done = match begun {
                     None => poll_fn(|context| Poll::Ready(call.is_done_at_once(context))).await,
                     Some(first) => {
-                        call.has_begun(first);
+                        call.take_over(first);
                         false
                     }
                 };
@@ -76,7 +83,11 @@ async fn work_on_runs<E: Event, H: Handler<E>>(lane: &Arc<Lane<E>>, handler: &H,
             }
         }
         let_go(run.batch);
-        consume_budget().await;
+        // The first run of a poll is paid for by the task that polls. A router polls all quick workers with one
+        // budget, and if each took its part they would go home in turn.
+        if !mem::take(&mut waited) {
+            consume_budget().await;
+        }
     }
 }
 
