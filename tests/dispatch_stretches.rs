@@ -4,12 +4,19 @@
 mod dispatch;
 
 use std::{
+    collections::HashSet,
+    pin::pin,
     sync::{Arc, Mutex, mpsc},
+    task::{Context, Wake, Waker},
+    thread,
     time::Duration,
 };
 
 use dispatch::{Ping, within};
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::{Notify, oneshot},
+};
 use vacancy::dispatch::{
     BoxError, Bus, Delivery, Entry, Envelope, Outcome, Reason, Receipt, Skip, listen_fn,
 };
@@ -17,6 +24,15 @@ use vacancy::dispatch::{
 /// The event at which the listener blocks its thread.
 const BLOCKS: u64 = 3;
 const EVENTS: u64 = 10;
+
+/// Tells that somebody was to be woken.
+struct Tells(Mutex<mpsc::Sender<()>>);
+
+impl Wake for Tells {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.lock().map(|tells| tells.send(()));
+    }
+}
 
 /// A bus whose only listener has the events in one run and blocks amid them.
 struct Blocked {
@@ -45,19 +61,27 @@ impl Blocked {
             .expect("the listener fits");
         bus.pause("blocks").expect("there is such a listener");
         let receipts: Vec<_> = (0..EVENTS).map(|n| bus.dispatch(Ping(n))).collect();
+        // No task: tokio keeps a task that is woken for the thread that blocks then.
+        let (tells, woken) = mpsc::channel();
+        let waker = Waker::from(Arc::new(Tells(Mutex::new(tells))));
+        let mut first = pin!(receipts[0].settled());
+        let polled = first.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
         bus.resume("blocks").expect("there is such a listener");
         within(blocks.notified()).await;
+        let woken = woken.recv_timeout(Duration::from_secs(20));
+        assert_eq!(woken, Ok(()), "the first event has ended");
         Self {
             bus,
-            receipts,
+            receipts: receipts.clone(),
             release: Some(release),
         }
     }
+}
 
-    fn entry(&self) -> Entry {
-        let ledger = self.bus.ledger();
-        ledger.entry("ping", "blocks").expect("it listens").clone()
-    }
+fn entry(bus: &Bus) -> Entry {
+    let ledger = bus.ledger();
+    ledger.entry("ping", "blocks").expect("it listens").clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,7 +94,7 @@ async fn what_is_done_is_visible_while_the_next_event_blocks() {
     for receipt in pending {
         assert_eq!(receipt.outcome("blocks"), Ok(None));
     }
-    let entry = blocked.entry();
+    let entry = entry(&blocked.bus);
     assert_eq!((entry.accepted, entry.done), (EVENTS, BLOCKS));
     // Some wait already, and some only ask later.
     let last = pending[pending.len() - 1].clone();
@@ -99,7 +123,7 @@ async fn what_is_done_is_not_abandoned_and_the_rest_is() {
         .collect();
     assert_eq!(named, due);
     let counted = |entry: Entry| (entry.done, entry.abandoned, entry.waiting());
-    assert_eq!(counted(blocked.entry()), (BLOCKS, EVENTS - BLOCKS, 0));
+    assert_eq!(counted(entry(&blocked.bus)), (BLOCKS, EVENTS - BLOCKS, 0));
     // The listener comes back to a lane that was given up; nothing is counted or decided twice.
     drop(blocked.release.take());
     let tasks = || Handle::current().metrics().num_alive_tasks();
@@ -109,7 +133,7 @@ async fn what_is_done_is_not_abandoned_and_the_rest_is() {
         }
     })
     .await;
-    assert_eq!(counted(blocked.entry()), (BLOCKS, EVENTS - BLOCKS, 0));
+    assert_eq!(counted(entry(&blocked.bus)), (BLOCKS, EVENTS - BLOCKS, 0));
     for (number, receipt) in (0..).zip(&blocked.receipts) {
         let due = match number < BLOCKS {
             true => Outcome::Done,
@@ -118,6 +142,140 @@ async fn what_is_done_is_not_abandoned_and_the_rest_is() {
         let report = within(receipt.settled()).await;
         assert_eq!(report.outcome("blocks"), Some(due), "{number}");
     }
+}
+
+/// On one thread nobody relieves the router, which has given a part of its batch to all lanes and lets quick listeners
+/// handle it: some have, one blocks amid it, and one has not begun.
+#[tokio::test]
+async fn a_router_that_is_blocked_has_done_what_it_has_done() {
+    const WARM: u64 = 200;
+    const FIRST_GATE: u64 = WARM;
+    const SECOND_GATE: u64 = WARM + 20;
+    const LAST: u64 = WARM + 200;
+
+    let (arrives, arrived) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let gates = Mutex::new((arrives, released));
+    let handled: [Arc<Mutex<HashSet<u64>>>; 3] = Default::default();
+    let hears = |name, place: usize| {
+        let handled = Arc::clone(&handled[place]);
+        listen_fn::<Ping, _, _>(name, move |ping: Arc<Envelope<Ping>>| {
+            handled.lock().expect("nobody panics").insert(ping.0);
+            async { Ok(()) }
+        })
+    };
+    let blocks = {
+        let handled = Arc::clone(&handled[1]);
+        move |ping: Arc<Envelope<Ping>>| {
+            if [FIRST_GATE, SECOND_GATE].contains(&ping.0) {
+                let (arrives, released) = &*gates.lock().expect("nobody panics");
+                let _ = arrives.send(());
+                let _ = released.recv();
+            }
+            handled.lock().expect("nobody panics").insert(ping.0);
+            async { Ok(()) }
+        }
+    };
+    let builder = Bus::builder()
+        .listen(hears("before", 0))
+        .listen(listen_fn::<Ping, _, _>("blocks", blocks))
+        .listen(hears("after", 2));
+
+    let (gives, given) = oneshot::channel();
+    let (ends, ended) = oneshot::channel::<()>();
+    let lives = thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime can be made here");
+        runtime.block_on(async move {
+            let _ = gives.send(builder.build().expect("the listeners fit together"));
+            let _ = ended.await;
+        });
+    });
+    let bus = within(given).await.expect("it was built");
+    for number in 0..WARM {
+        assert!(
+            within(bus.dispatch(Ping(number)).settled())
+                .await
+                .all_done()
+        );
+    }
+    let arrived = || arrived.recv_timeout(Duration::from_secs(20));
+    let mut receipts = vec![bus.dispatch(Ping(FIRST_GATE))];
+    assert_eq!(arrived(), Ok(()));
+    // One batch, since the router is not there to take a part of it.
+    receipts.extend((FIRST_GATE + 1..=LAST).map(|number| bus.dispatch(Ping(number))));
+    let _ = release.send(());
+    assert_eq!(arrived(), Ok(()));
+
+    // What is handled from here on is handled in vain.
+    let handled = handled.map(|handled| handled.lock().expect("nobody panics").clone());
+    let report = bus.shutdown(Duration::ZERO).await;
+    let mut named: Vec<_> = report
+        .abandoned
+        .iter()
+        .map(|one| (one.id, one.listener.to_string()))
+        .collect();
+    let mut due = Vec::new();
+    for (number, receipt) in (FIRST_GATE..).zip(&receipts) {
+        let outcomes = within(receipt.settled()).await;
+        for (listener, handled) in ["before", "blocks", "after"].into_iter().zip(&handled) {
+            let outcome = match handled.contains(&number) {
+                true => Outcome::Done,
+                false => {
+                    due.push((receipt.id(), listener.to_owned()));
+                    Outcome::Abandoned
+                }
+            };
+            let found = outcomes.outcome(listener);
+            assert_eq!(found, Some(outcome), "{number} at {listener}");
+        }
+    }
+    named.sort();
+    due.sort();
+    assert_eq!(named, due);
+    assert!(bus.ledger().balanced());
+    let done = |listener: &str| bus.ledger().entry("ping", listener).map(|entry| entry.done);
+    let [before, blocks, after] = handled.map(|handled| handled.len() as u64);
+    assert!(
+        before > blocks && blocks > after,
+        "it was blocked amid a run"
+    );
+    let counts = [done("before"), done("blocks"), done("after")];
+    assert_eq!(counts, [Some(before), Some(blocks), Some(after)]);
+
+    drop(release);
+    drop(ends);
+    lives.join().expect("the runtime ends");
+    assert!(bus.ledger().balanced());
+    assert_eq!(done("blocks"), Some(blocks));
+}
+
+/// Panics instead of waking anybody.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test]
+async fn who_panics_when_it_is_woken_harms_no_event() {
+    let bus = Bus::builder()
+        .listen(listen_fn::<Ping, _, _>("hears", |_| async { Ok(()) }))
+        .build()
+        .expect("the listener fits");
+    // Both before the router runs, so the second is next when the first ends.
+    let receipts = [bus.dispatch(Ping(1)), bus.dispatch(Ping(2))];
+    {
+        let waits = pin!(receipts[0].settled());
+        let waker = Waker::from(Arc::new(Panics));
+        let polled = waits.poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        assert!(within(receipts[1].settled()).await.all_done());
+    }
+    assert!(within(receipts[0].settled()).await.all_done());
+    assert!(within(bus.dispatch(Ping(3)).settled()).await.all_done());
 }
 
 #[tokio::test]

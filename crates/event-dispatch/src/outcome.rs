@@ -22,6 +22,8 @@ use std::{
 
 use tokio::sync::Notify;
 
+use crate::guard::guarded;
+
 /// How an event ended at one listener. Every event ends in exactly one outcome at each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -313,7 +315,8 @@ impl Marks {
     #[cold]
     fn wake_all(&self) {
         if let Some(settled) = self.settled.get() {
-            settled.notify_waiters();
+            // Who waits may have a waker of the application's.
+            let _ = guarded(|| settled.notify_waiters());
         }
     }
 
