@@ -51,6 +51,20 @@ pub(super) const CATALOGUE: &[Planted] = &[
         tests: facade!("dispatch_stretches", "what_is_done_is_not_abandoned"),
     },
     Planted {
+        name: "what_has_passed_is_abandoned_with_its_batch",
+        file: "crates/event-dispatch/src/lane.rs",
+        from: "        for envelope in &batch[given..] {\n",
+        to: "        for envelope in &batch[given.min(0)..] {\n",
+        tests: facade!("dispatch_stretches", "a_router_that_is_blocked"),
+    },
+    Planted {
+        name: "a_greedy_listener_never_times_out",
+        file: "crates/event-dispatch/src/time_out.rs",
+        from: "pin!(unconstrained(sleep.as_mut())).poll(context)",
+        to: "sleep.as_mut().poll(context)",
+        tests: facade!("dispatch_isolation", "greedy"),
+    },
+    Planted {
         name: "what_is_done_waits_for_the_end_of_its_run",
         file: "crates/event-dispatch/src/lane/supply.rs",
         from: "        self.progress.end(index);\n",
