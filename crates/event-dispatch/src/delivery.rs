@@ -210,7 +210,7 @@ impl Current {
     /// As before the first attempt at an event.
     pub(crate) fn reset(&mut self) {
         self.attempt = 1;
-        self.trace = TraceContext::default();
+        self.trace = Default::default();
     }
 
     /// Begins an attempt at the event with this header, in a span that nobody has entered yet and that
