@@ -173,18 +173,20 @@ fn check_planted(workspace: &Workspace, tree: &Path, planted: &Planted) -> anyho
 fn run(workspace: &Workspace, tree: &Path, tests: Tests) -> anyhow::Result<Verdict> {
     let mut cargo = command::cargo(workspace);
     cargo.current_dir(tree);
+    // Nothing is shared with the workspace's own builds: cargo takes the copy's crates for its own, and would run
+    // its models with the bug that was planted last.
+    let target = workspace.target().join("planted");
     match tests {
         Tests::Cargo(arguments) => {
-            let target = workspace.target().join("planted").join("build");
             cargo
-                .env("CARGO_TARGET_DIR", target)
+                .env("CARGO_TARGET_DIR", target.join("build"))
                 // Whatever else builds once only: here each bug builds the same crates again.
                 .env("CARGO_INCREMENTAL", "1")
                 .arg("test")
                 .args(arguments);
         }
-        Tests::Model(filter) => model::cargo_test(&mut cargo, workspace, filter),
-        Tests::Simulation(filter) => simulate::cargo_test(&mut cargo, workspace, filter),
+        Tests::Model(filter) => model::cargo_test(&mut cargo, &target, filter),
+        Tests::Simulation(filter) => simulate::cargo_test(&mut cargo, &target, filter),
     }
     Ok(Verdict::of(&command::run_within(LIMIT, &mut cargo)?))
 }
