@@ -40,6 +40,8 @@ impl Wake for Tells {
 struct Blocked {
     bus: Bus,
     receipts: Vec<Receipt>,
+    /// The events that the listener was called with.
+    calls: Arc<Mutex<Vec<u64>>>,
     /// Dropped, it lets the listener go on.
     release: Option<mpsc::Sender<()>>,
 }
@@ -50,7 +52,10 @@ impl Blocked {
         let released = Mutex::new(released);
         let blocks = Arc::new(Notify::new());
         let tells = Arc::clone(&blocks);
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let called = Arc::clone(&calls);
         let block = move |ping: Arc<Envelope<Ping>>| {
+            called.lock().expect("nobody panics").push(ping.0);
             if ping.0 == BLOCKS {
                 tells.notify_one();
                 let _ = released.lock().map(|released| released.recv());
@@ -76,6 +81,7 @@ impl Blocked {
         Self {
             bus,
             receipts: receipts.clone(),
+            calls,
             release: Some(release),
         }
     }
@@ -136,6 +142,12 @@ async fn what_is_done_is_not_abandoned_and_the_rest_is() {
     })
     .await;
     assert_eq!(counted(entry(&blocked.bus)), (BLOCKS, EVENTS - BLOCKS, 0));
+    let calls = blocked.calls.lock().expect("nobody panics").clone();
+    assert_eq!(
+        calls,
+        Vec::from_iter(0..=BLOCKS),
+        "none after it was given up"
+    );
     for (number, receipt) in (0..).zip(&blocked.receipts) {
         let due = match number < BLOCKS {
             true => Outcome::Done,

@@ -286,3 +286,34 @@ impl<E: Event> Parcel for Envelope<E> {
         self.event()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventId, delivery::Origin};
+
+    struct Ping(u64);
+
+    impl Event for Ping {
+        const NAME: &'static str = "ping";
+    }
+
+    fn header() -> Header {
+        Origin::default().header::<Ping>(EventId::new(1, 1))
+    }
+
+    fn marks() -> Marks {
+        Marks::single("mail".into(), false)
+    }
+
+    /// A letter that fails again and again would else hold all its replays, one inside the other.
+    #[test]
+    fn a_replay_of_a_replay_holds_the_first_event_alone() {
+        let original = Arc::new(Envelope::new(header(), marks(), Ping(7)));
+        let replay = Arc::new(Envelope::replay(header(), marks(), original));
+        let held = Arc::downgrade(&replay);
+        let again = Envelope::replay(header(), marks(), replay);
+        assert_eq!(again.event().0, 7);
+        assert!(held.upgrade().is_none());
+    }
+}
