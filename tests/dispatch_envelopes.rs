@@ -110,6 +110,35 @@ async fn a_receipt_tells_of_its_own_event() {
     }
 }
 
+/// As above with nobody else's pace in it: each second event has the envelope of one that ended otherwise, as soon as the
+/// router calls the listener itself.
+#[tokio::test]
+async fn an_envelope_forgets_how_its_former_event_ended() {
+    const ROUNDS: u64 = 500;
+    let (tells, mut told) = mpsc::unbounded_channel();
+    let odd_ones_skip = move |ping: Arc<Envelope<Ping>>| {
+        let _ = tells.send(ping.0);
+        async move {
+            match ping.0 % 2 {
+                0 => Ok(()),
+                _ => Err(BoxError::from(Skip)),
+            }
+        }
+    };
+    let bus = Bus::builder()
+        .listen(listen_fn::<Ping, _, _>("answers", odd_ones_skip))
+        .build()
+        .expect("the listener fits");
+    for number in (1..2 * ROUNDS).step_by(2) {
+        // A receipt would keep its envelope.
+        drop(bus.dispatch(Ping(number)));
+        assert_eq!(within(told.recv()).await, Some(number));
+        let receipt = bus.dispatch(Ping(number + 1));
+        assert!(within(receipt.settled()).await.all_done(), "{number}");
+        assert_eq!(within(told.recv()).await, Some(number + 1));
+    }
+}
+
 /// What an event holds, such as a permit or a reply channel, is let go of, though its envelope waits for the next.
 #[tokio::test]
 async fn an_event_is_dropped_once_it_has_been_handled() {

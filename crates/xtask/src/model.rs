@@ -1,6 +1,5 @@
 //! The model of the fences, in which loom tries every interleaving of their atomics.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::command;
@@ -14,13 +13,13 @@ const PREEMPTIONS: &str = "3";
 /// Runs the models of the cache, and fails when there are none.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
     let mut cargo = command::cargo(workspace);
-    cargo_test(&mut cargo, workspace.target(), "model");
+    cargo_test(&mut cargo, workspace, "model");
     Ok(test_run::count_tests(&mut cargo)?.verdict?)
 }
 
-/// Makes `cargo` run the models whose names contain `filter`. They have a directory to themselves below
-/// `target`: the flag changes every crate, and each change of flags would build all of them anew.
-pub(crate) fn cargo_test(cargo: &mut Command, target: &Path, filter: &str) {
+/// Makes `cargo` run the models whose names contain `filter`. They have a target directory to
+/// themselves: the flag changes every crate, and each change of flags would build all of them anew.
+pub(crate) fn cargo_test(cargo: &mut Command, workspace: &Workspace, filter: &str) {
     cargo
         .env("RUSTFLAGS", "--cfg vacancy_loom")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -33,6 +32,6 @@ pub(crate) fn cargo_test(cargo: &mut Command, target: &Path, filter: &str) {
             "--lib",
             "--target-dir",
         ])
-        .arg(target.join("loom"))
+        .arg(workspace.target().join("loom"))
         .args(["--", filter]);
 }

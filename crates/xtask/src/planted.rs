@@ -80,6 +80,16 @@ impl fmt::Display for Tests {
     }
 }
 
+/// Keeps apart what is built of the copy in a directory that it shares with the workspace, for the sake of the
+/// dependencies: cargo takes the copy's crates for the workspace's own, and would later run its models with the bug
+/// that was planted last. Another setting makes them others, and leaves the dependencies as they are.
+const APART: [&str; 4] = [
+    "--config",
+    "profile.release.overflow-checks=true",
+    "--config",
+    "profile.release.package.\"*\".overflow-checks=false",
+];
+
 /// A test run that takes longer hangs. Building the dependencies counts too.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -173,20 +183,18 @@ fn check_planted(workspace: &Workspace, tree: &Path, planted: &Planted) -> anyho
 fn run(workspace: &Workspace, tree: &Path, tests: Tests) -> anyhow::Result<Verdict> {
     let mut cargo = command::cargo(workspace);
     cargo.current_dir(tree);
-    // Nothing is shared with the workspace's own builds: cargo takes the copy's crates for its own, and would run
-    // its models with the bug that was planted last.
-    let target = workspace.target().join("planted");
     match tests {
         Tests::Cargo(arguments) => {
+            let target = workspace.target().join("planted").join("build");
             cargo
-                .env("CARGO_TARGET_DIR", target.join("build"))
+                .env("CARGO_TARGET_DIR", target)
                 // Whatever else builds once only: here each bug builds the same crates again.
                 .env("CARGO_INCREMENTAL", "1")
                 .arg("test")
                 .args(arguments);
         }
-        Tests::Model(filter) => model::cargo_test(&mut cargo, &target, filter),
-        Tests::Simulation(filter) => simulate::cargo_test(&mut cargo, &target, filter),
+        Tests::Model(filter) => model::cargo_test(cargo.args(APART), workspace, filter),
+        Tests::Simulation(filter) => simulate::cargo_test(cargo.args(APART), workspace, filter),
     }
     Ok(Verdict::of(&command::run_within(LIMIT, &mut cargo)?))
 }
