@@ -110,8 +110,8 @@ async fn a_receipt_tells_of_its_own_event() {
     }
 }
 
-/// As above with nobody else's pace in it: each second event has the envelope of one that ended otherwise, as soon as the
-/// router calls the listener itself.
+/// On one thread and with one listener nobody else has the batch, on the busiest machine too: as soon as the router calls the
+/// listener itself, each event has the envelope of the one before, which ended otherwise.
 #[tokio::test]
 async fn an_envelope_forgets_how_its_former_event_ended() {
     const ROUNDS: u64 = 500;
