@@ -70,6 +70,7 @@
 mod batch;
 mod event;
 mod failed;
+mod lines;
 mod listener;
 mod subscriber;
 

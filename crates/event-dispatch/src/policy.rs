@@ -277,8 +277,15 @@ impl<E> fmt::Debug for Policy<E> {
 }
 
 /// A key of an event, comparable without running the application's code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key(u64, u64);
+
+#[cfg(test)]
+impl Key {
+    pub(crate) fn numbered(number: u8) -> Self {
+        Self(number.into(), 0)
+    }
+}
 
 /// The application's key function, its answer hashed.
 pub(crate) struct KeyFn<E>(Arc<dyn Fn(&E) -> Key + Send + Sync>);

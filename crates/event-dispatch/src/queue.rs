@@ -7,13 +7,15 @@ use std::{
     task::Waker,
 };
 
-use crate::{Envelope, Outcome, Overflow, Reason, guard::guarded, policy::Key};
+use crate::{Envelope, Outcome, Overflow, Reason, guard::guarded, lines::Lines, policy::Key};
 
 /// What waits in a lane, and what its workers have taken.
 pub(crate) struct Queue<E> {
     waiting: VecDeque<Waiting<E>>,
+    /// What came before all that is in `waiting`, and waits for another event with its order key to end.
+    aside: Lines<E>,
     /// Where an event with a coalescing key waits.
-    places: HashMap<Key, u64>,
+    places: HashMap<Key, Place>,
     next_ticket: u64,
     capacity: usize,
     overflow: Overflow,
@@ -25,12 +27,16 @@ pub(crate) struct Queue<E> {
     closed: bool,
 }
 
-struct Waiting<E> {
+/// An event that waits in a lane.
+pub(crate) struct Waiting<E> {
     /// Ascending in the queue, so that a place is found by binary search.
-    ticket: u64,
+    pub(crate) ticket: u64,
     keys: Keys,
     envelope: Arc<Envelope<E>>,
 }
+
+/// Where an event waits: its ticket, and its order key.
+type Place = (u64, Option<Key>);
 
 /// What a worker has taken.
 pub(crate) struct InFlight<E> {
@@ -97,6 +103,7 @@ impl<E> Queue<E> {
     pub(crate) fn new(capacity: usize, overflow: Overflow, workers: usize) -> Self {
         Self {
             waiting: VecDeque::new(),
+            aside: Lines::new(workers),
             places: HashMap::new(),
             next_ticket: 0,
             capacity,
@@ -118,35 +125,31 @@ impl<E> Queue<E> {
             return Some((envelope, Outcome::Abandoned));
         }
         if let Some(key) = keys.coalesce
-            && let Some(&ticket) = self.places.get(&key)
-            && let Ok(place) = self
-                .waiting
-                .binary_search_by_key(&ticket, |waiting| waiting.ticket)
+            && let Some(place) = self.places.get(&key).copied()
         {
-            let waiting = &mut self.waiting[place];
-            waiting.keys = keys;
-            return Some((
-                mem::replace(&mut waiting.envelope, envelope),
-                Outcome::Coalesced,
-            ));
+            let older = self.replace(place, keys, envelope);
+            return older.map(|older| (older, Outcome::Coalesced));
         }
         let mut displaced = None;
-        if self.waiting.len() >= self.capacity {
+        if self.len() >= self.capacity {
             match self.overflow {
                 Overflow::DeadLetter => {
                     return Some((envelope, Outcome::Dead(Reason::Overflowed)));
                 }
                 Overflow::DropOldest => {
-                    displaced = self
-                        .remove(0)
-                        .map(|oldest| (oldest.envelope, Outcome::Dropped));
+                    let oldest = self.aside.remove_oldest();
+                    let oldest = oldest.or_else(|| self.waiting.pop_front());
+                    displaced = oldest.map(|oldest| {
+                        self.forget_place(oldest.keys);
+                        (oldest.envelope, Outcome::Dropped)
+                    });
                 }
             }
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         if let Some(key) = keys.coalesce {
-            self.places.insert(key, ticket);
+            self.places.insert(key, (ticket, keys.order));
         }
         self.waiting.push_back(Waiting {
             ticket,
@@ -156,12 +159,46 @@ impl<E> Queue<E> {
         displaced
     }
 
+    /// How many events wait.
+    fn len(&self) -> usize {
+        self.waiting.len() + self.aside.len()
+    }
+
+    /// Has an event wait in place of another, which it returns.
+    fn replace(
+        &mut self,
+        (ticket, order): Place,
+        keys: Keys,
+        envelope: Arc<Envelope<E>>,
+    ) -> Option<Arc<Envelope<E>>> {
+        if let Some(key) = keys.coalesce {
+            self.places.insert(key, (ticket, keys.order));
+        }
+        let newer = Waiting {
+            ticket,
+            keys,
+            envelope,
+        };
+        let waiting = &mut self.waiting;
+        let older = match waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket) {
+            Ok(place) => mem::replace(&mut waiting[place], newer),
+            Err(_) => {
+                let older = self.aside.remove(order?, ticket);
+                let key = keys.order?;
+                self.aside.insert(key, newer, self.holder(key));
+                older?
+            }
+        };
+        Some(older.envelope)
+    }
+
     /// Gives a worker as many events as its hands have room for.
     pub(crate) fn next(&mut self, hands: &mut Hands<E>) -> Next {
         while !hands.are_full() && !self.paused {
             let Some(next) = self.next_free(hands.worker) else {
                 break;
             };
+            self.forget_place(next.keys);
             hands.events.push(Arc::clone(&next.envelope));
             self.in_flight[hands.worker].push(InFlight {
                 order: next.keys.order,
@@ -169,7 +206,7 @@ impl<E> Queue<E> {
             });
         }
         // With order keys, what waits belongs to a worker that will come back for it.
-        let over = self.closed && (!self.paused || self.waiting.is_empty());
+        let over = self.closed && (!self.paused || self.len() == 0);
         match (hands.events.is_empty(), over) {
             (false, _) => Next::Events,
             (true, false) => Next::Nothing,
@@ -189,22 +226,25 @@ impl<E> Queue<E> {
     /// Notes that a worker is done with what it had, which it has to let go of.
     pub(crate) fn end(&mut self, hands: &mut Hands<E>) {
         mem::swap(&mut hands.ended, &mut self.in_flight[hands.worker]);
+        let keys = hands.ended.iter().filter_map(|ended| ended.order);
+        self.aside.release(keys, hands.worker);
     }
 
     /// What a worker had when its task went away.
     pub(crate) fn leave(&mut self, worker: usize) -> Vec<InFlight<E>> {
-        mem::take(&mut self.in_flight[worker])
+        let left = mem::take(&mut self.in_flight[worker]);
+        let keys = left.iter().filter_map(|left| left.order);
+        self.aside.release(keys, worker);
+        left
     }
 
-    /// A worker to wake because another has ended something: that may have freed more than one key.
-    pub(crate) fn heir(&mut self, hands: &Hands<E>) -> Option<Waker> {
-        if self.waiting.is_empty() || hands.ended.iter().all(|ended| ended.order.is_none()) {
-            return None;
+    /// A worker to wake because another has left something that it may begin: to end something may free more than one
+    /// key.
+    pub(crate) fn heir(&mut self) -> Option<Waker> {
+        match self.paused || self.aside.free() == 0 {
+            true => None,
+            false => self.sleepers.iter_mut().find_map(Option::take),
         }
-        let others = self.sleepers.iter_mut().enumerate();
-        others
-            .filter(|(index, _)| *index != hands.worker)
-            .find_map(|(_, sleeper)| sleeper.take())
     }
 
     pub(crate) fn sleep(&mut self, hands: &Hands<E>, waker: &Waker) {
@@ -216,8 +256,16 @@ impl<E> Queue<E> {
         if self.paused {
             return Vec::new();
         }
-        let sleepers = self.sleepers.iter_mut().filter_map(Option::take);
-        sleepers.take(self.waiting.len()).collect()
+        let mut free = self.waiting.len() + self.aside.free();
+        let mut wakers = Vec::new();
+        for (worker, sleeper) in self.sleepers.iter_mut().enumerate() {
+            let own = self.aside.has_own(worker);
+            if own || free > 0 {
+                free -= usize::from(!own && sleeper.is_some());
+                wakers.extend(sleeper.take());
+            }
+        }
+        wakers
     }
 
     /// Hands out nothing more until told otherwise, and returns the workers that this concerns.
@@ -229,7 +277,7 @@ impl<E> Queue<E> {
     /// How many wait, how many are being handled, and whether the lane is paused.
     pub(crate) fn state(&self) -> (usize, usize, bool) {
         let running = self.in_flight.iter().map(Vec::len).sum();
-        (self.waiting.len(), running, self.paused)
+        (self.len(), running, self.paused)
     }
 
     /// Takes nothing more, and returns all workers that sleep.
@@ -244,35 +292,269 @@ impl<E> Queue<E> {
         self.places.clear();
         let in_flight = self.in_flight.iter().flatten();
         let in_flight = in_flight.map(|flight| Arc::clone(&flight.envelope));
-        let waiting = mem::take(&mut self.waiting);
-        in_flight
-            .chain(waiting.into_iter().map(|next| next.envelope))
-            .collect()
+        let waiting = self
+            .aside
+            .take()
+            .into_iter()
+            .chain(mem::take(&mut self.waiting));
+        in_flight.chain(waiting.map(|next| next.envelope)).collect()
     }
 
     /// Removes the first event whose order key no other worker is handling.
     fn next_free(&mut self, worker: usize) -> Option<Waiting<E>> {
-        let Self {
-            waiting, in_flight, ..
-        } = self;
-        let busy = |key: Key| {
-            let others = in_flight.iter().enumerate();
-            others
-                .filter(|(index, _)| *index != worker)
-                .flat_map(|(_, flights)| flights)
-                .any(|flight| flight.order == Some(key))
-        };
-        let free = waiting
-            .iter()
-            .position(|next| next.keys.order.is_none_or(|key| !busy(key)))?;
-        self.remove(free)
+        if let Some(next) = self.aside.next(worker) {
+            return Some(next);
+        }
+        loop {
+            let next = self.waiting.pop_front()?;
+            let Some(key) = next.keys.order else {
+                return Some(next);
+            };
+            match self.holder(key) {
+                Some(holder) if holder != worker => self.aside.insert(key, next, Some(holder)),
+                _ => return Some(next),
+            }
+        }
     }
 
-    fn remove(&mut self, place: usize) -> Option<Waiting<E>> {
-        let removed = self.waiting.remove(place)?;
-        if let Some(key) = removed.keys.coalesce {
+    /// The worker that handles an event with that order key.
+    fn holder(&self, key: Key) -> Option<usize> {
+        let handles =
+            |flights: &Vec<InFlight<E>>| flights.iter().any(|flight| flight.order == Some(key));
+        self.in_flight.iter().position(handles)
+    }
+
+    fn forget_place(&mut self, keys: Keys) {
+        if let Some(key) = keys.coalesce {
             self.places.remove(&key);
         }
-        Some(removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        task::Wake,
+    };
+
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+    use crate::{Event, EventId, delivery::Origin, outcome::Marks};
+
+    const WORKERS: usize = 3;
+
+    struct Ping;
+
+    impl Event for Ping {
+        const NAME: &'static str = "ping";
+    }
+
+    fn envelope(number: u64) -> Arc<Envelope<Ping>> {
+        let header = Origin::default().header::<Ping>(EventId::new(1, number));
+        Arc::new(Envelope::new(
+            header,
+            Marks::single("mail".into(), false),
+            Ping,
+        ))
+    }
+
+    fn number(envelope: &Envelope<Ping>) -> u64 {
+        envelope.id().sequence()
+    }
+
+    /// Says that its worker is awake.
+    struct Bell(AtomicBool);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What somebody does to a queue.
+    #[derive(Debug, Clone)]
+    enum Act {
+        Push {
+            order: u8,
+            coalesce: Option<u8>,
+        },
+        /// A worker ends what it has, and asks for more.
+        Turn(usize),
+        /// A worker asks for more, if it has not enough.
+        Fill(usize),
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let ordered = (0_u8..4, option::of(0_u8..3));
+        let act = prop_oneof![
+            3 => ordered.prop_map(|(order, coalesce)| Act::Push { order, coalesce }),
+            3 => (0..WORKERS).prop_map(Act::Turn),
+            1 => (0..WORKERS).prop_map(Act::Fill),
+        ];
+        vec(act, 1..120)
+    }
+
+    /// The queue as a list through which each search goes from its begin.
+    #[derive(Default)]
+    struct Model {
+        waiting: Vec<(u64, u8, Option<u8>)>,
+        held: [Vec<(u64, u8)>; WORKERS],
+    }
+
+    impl Model {
+        fn push(
+            &mut self,
+            new: (u64, u8, Option<u8>),
+            capacity: usize,
+            overflow: Overflow,
+        ) -> Option<(u64, Outcome)> {
+            let mut waiting = self.waiting.iter_mut();
+            if new.2.is_some()
+                && let Some(older) = waiting.find(|older| older.2 == new.2)
+            {
+                return Some((mem::replace(older, new).0, Outcome::Coalesced));
+            }
+            let mut displaced = None;
+            if self.waiting.len() >= capacity {
+                if overflow == Overflow::DeadLetter {
+                    return Some((new.0, Outcome::Dead(Reason::Overflowed)));
+                }
+                displaced = Some((self.waiting.remove(0).0, Outcome::Dropped));
+            }
+            self.waiting.push(new);
+            displaced
+        }
+
+        fn next(&mut self, worker: usize, most: usize) -> Vec<u64> {
+            while self.held[worker].len() < most {
+                let busy = |key: u8| {
+                    let mut others = (0..WORKERS).filter(|other| *other != worker);
+                    others.any(|other| self.held[other].iter().any(|held| held.1 == key))
+                };
+                let Some(free) = self.waiting.iter().position(|waiting| !busy(waiting.1)) else {
+                    break;
+                };
+                let (number, order, _) = self.waiting.remove(free);
+                self.held[worker].push((number, order));
+            }
+            self.held[worker].iter().map(|held| held.0).collect()
+        }
+    }
+
+    /// A queue beside its model.
+    struct Both {
+        queue: Queue<Ping>,
+        model: Model,
+        hands: Vec<Hands<Ping>>,
+        bells: Vec<Arc<Bell>>,
+        most: usize,
+    }
+
+    impl Both {
+        fn new(most: usize, capacity: usize, overflow: Overflow) -> Self {
+            let bell = |_| Arc::new(Bell(AtomicBool::new(true)));
+            Self {
+                queue: Queue::new(capacity, overflow, WORKERS),
+                model: Model::default(),
+                hands: (0..WORKERS)
+                    .map(|worker| Hands::new(worker, most))
+                    .collect(),
+                bells: (0..WORKERS).map(bell).collect(),
+                most,
+            }
+        }
+
+        /// What a lane does for a worker that asks.
+        fn ask(&mut self, worker: usize, ends: bool) {
+            let hands = &mut self.hands[worker];
+            if ends {
+                hands.let_go();
+                self.queue.end(hands);
+                self.model.held[worker].clear();
+            }
+            self.queue.next(hands);
+            let got: Vec<_> = hands
+                .events
+                .iter()
+                .map(|envelope| number(envelope))
+                .collect();
+            assert_eq!(got, self.model.next(worker, self.most));
+            self.bells[worker]
+                .0
+                .store(!got.is_empty(), Ordering::Relaxed);
+            // A worker that has something sleeps only to have more.
+            let sleeps = match ends {
+                true => got.is_empty(),
+                false => !hands.are_full(),
+            };
+            if sleeps {
+                let waker = Arc::clone(&self.bells[worker]).into();
+                self.queue.sleep(hands, &waker);
+            }
+            if ends {
+                self.queue.heir().into_iter().for_each(Waker::wake);
+                self.hands[worker].let_go_of_ended();
+            }
+        }
+    }
+
+    proptest! {
+        /// Who searches all that waits from its begin finds the same, and no worker sleeps over what it may begin.
+        #[test]
+        fn a_queue_gives_what_a_search_from_the_begin_would_find(
+            acts in acts(),
+            most in 1_usize..4,
+            capacity in 1_usize..12,
+            drops in any::<bool>(),
+        ) {
+            let overflow = match drops {
+                true => Overflow::DropOldest,
+                false => Overflow::DeadLetter,
+            };
+            let mut both = Both::new(most, capacity, overflow);
+            for (act, id) in acts.into_iter().zip(1..) {
+                match act {
+                    Act::Push { order, coalesce } => {
+                        let keys = Keys { order: Some(Key::numbered(order)), coalesce: coalesce.map(Key::numbered) };
+                        let displaced = both.queue.push(envelope(id), keys);
+                        let displaced = displaced.map(|(envelope, outcome)| (number(&envelope), outcome));
+                        prop_assert_eq!(displaced, both.model.push((id, order, coalesce), capacity, overflow));
+                        both.queue.wake().into_iter().for_each(Waker::wake);
+                    }
+                    Act::Turn(worker) => both.ask(worker, true),
+                    Act::Fill(worker) if !both.hands[worker].events.is_empty() => both.ask(worker, false),
+                    Act::Fill(_) => {}
+                }
+                let running = both.model.held.iter().map(Vec::len).sum();
+                prop_assert_eq!(both.queue.state(), (both.model.waiting.len(), running, false));
+            }
+            while let Some(worker) = both.bells.iter().position(|bell| bell.0.load(Ordering::Relaxed)) {
+                both.ask(worker, true);
+            }
+            prop_assert_eq!(both.queue.state(), (0, 0, false));
+        }
+
+        /// Of what nobody has begun, and of what somebody has, each once.
+        #[test]
+        fn a_queue_that_is_given_up_gives_back_all_that_it_has(acts in acts(), most in 1_usize..4) {
+            let mut both = Both::new(most, 100, Overflow::DeadLetter);
+            for (act, id) in acts.into_iter().zip(1..) {
+                match act {
+                    Act::Push { order, .. } => {
+                        let keys = Keys { order: Some(Key::numbered(order)), coalesce: None };
+                        both.queue.push(envelope(id), keys);
+                        both.model.push((id, order, None), 100, Overflow::DeadLetter);
+                    }
+                    Act::Turn(worker) | Act::Fill(worker) => both.ask(worker, true),
+                }
+            }
+            let held = both.model.held.iter().flatten().map(|held| held.0);
+            let expected: Vec<_> = held.chain(both.model.waiting.iter().map(|waiting| waiting.0)).collect();
+            let given: Vec<_> = both.queue.abandon().iter().map(|envelope| number(envelope)).collect();
+            prop_assert_eq!(given, expected);
+            prop_assert!(both.queue.push(envelope(0), Keys::default()).is_some_and(|(_, outcome)| outcome == Outcome::Abandoned));
+        }
     }
 }

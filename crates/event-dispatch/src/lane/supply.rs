@@ -166,7 +166,7 @@ impl<E: Event> Lane<E> {
         if next == Next::Nothing {
             queue.sleep(hands, context.waker());
         }
-        let heir = queue.heir(hands);
+        let heir = queue.heir();
         drop(store);
         if let Some(waker) = heir {
             waker.wake();

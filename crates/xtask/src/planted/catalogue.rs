@@ -109,8 +109,8 @@ pub(super) const CATALOGUE: &[Planted] = &[
     Planted {
         name: "events_of_one_key_overtake_each_other",
         file: "crates/event-dispatch/src/queue.rs",
-        from: "next.keys.order.is_none_or(|key| !busy(key))",
-        to: "next.keys.order.is_none_or(|key| !busy(key)) || true",
+        from: "Some(holder) if holder != worker =>",
+        to: "Some(holder) if holder != worker && next.ticket == u64::MAX =>",
         tests: facade!("dispatch_order"),
     },
     Planted {
