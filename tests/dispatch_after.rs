@@ -277,3 +277,49 @@ async fn an_inline_or_a_disabled_listener_is_not_waited_for() {
     assert_eq!(report.outcome("mail"), Some(Outcome::Done));
     assert_eq!(diary.of(1), ["mail"]);
 }
+
+/// A flood that a full lane has no room for is handed on as one: each event once, in order, also past a lane that is full
+/// itself.
+#[tokio::test]
+async fn what_a_full_lane_buries_goes_on_in_order() {
+    let two = NonZeroUsize::new(2).expect("not zero");
+    let (diary, gate) = (Diary::default(), Arc::new(Semaphore::new(0)));
+    let opens = Arc::clone(&gate);
+    let first = listen_fn::<Ping, _, _>("first", move |_| {
+        let opens = Arc::clone(&opens);
+        async move {
+            drop(opens.acquire().await);
+            Ok(())
+        }
+    });
+    let bus = Bus::builder()
+        .listen_with(first, Policy::new().capacity(two))
+        .listen_with(diary.listener("narrow"), after(&["first"]).capacity(two))
+        .listen_with(diary.listener("wide"), after(&["first"]))
+        .listen_with(diary.listener("last"), after(&["narrow", "wide"]))
+        .build()
+        .expect("fits together");
+    let receipts: Vec<_> = (0..50).map(|number| bus.dispatch(Ping(number))).collect();
+    within(receipts[49].reached("last"))
+        .await
+        .expect("is a listener");
+    let seen = |name: &str| -> Vec<u64> {
+        let diary = diary.0.lock().expect("not poisoned");
+        let entries = diary.iter().filter(|(listener, _)| *listener == name);
+        entries.map(|(_, number)| *number).collect()
+    };
+    let passed: Vec<u64> = (2..50).collect();
+    assert_eq!(seen("wide"), passed);
+    assert_eq!(seen("narrow"), passed[..2]);
+    let mut last = seen("last");
+    last.sort_unstable();
+    assert_eq!(last, passed);
+
+    gate.add_permits(2);
+    for receipt in &receipts {
+        within(receipt.settled()).await;
+    }
+    assert_eq!(seen("wide").len(), 50);
+    assert_eq!(seen("last").len(), 50);
+    assert!(bus.ledger().balanced());
+}

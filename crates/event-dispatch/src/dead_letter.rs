@@ -5,7 +5,10 @@ use std::{
     collections::VecDeque,
     fmt,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -20,8 +23,8 @@ use crate::{
 /// It shares the event with its other listeners and keeps it alive until the bus evicts the letter
 /// to make room for newer ones.
 pub struct DeadLetter {
-    /// From 1, in the order of the deaths on the bus.
-    number: u64,
+    /// From 1, in the order of the deaths on the bus. Given under the lock of those that are kept, so nothing is ordered.
+    number: AtomicU64,
     died_at: SystemTime,
     death: Death,
 }
@@ -55,6 +58,10 @@ impl DeadLetter {
     /// The id under which the event was dispatched first, if it died in a replay.
     pub fn replay_of(&self) -> Option<EventId> {
         self.death.parcel.header().replay_of
+    }
+
+    fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
     }
 
     pub(crate) fn parcel(&self) -> &Arc<dyn Parcel> {
@@ -178,29 +185,30 @@ impl DeadLetters {
     /// Keeps a letter of each and says so in the log, without the payload.
     ///
     /// All at once: a flood of events that nobody has room for is buried by who dispatches it.
-    pub(crate) fn bury(&self, deaths: Vec<Death>) -> Vec<Arc<DeadLetter>> {
-        for death in &deaths {
+    pub(crate) fn bury(&self, deaths: impl Iterator<Item = Death>) -> Vec<Arc<DeadLetter>> {
+        let died_at = SystemTime::now();
+        let buried = deaths.map(|death| {
             // The subscriber is the application's code, and the mark of this event is claimed.
             let _ = guarded(|| death.log());
-        }
-        let died_at = SystemTime::now();
-        let mut evicted = Vec::new();
-        let mut ring = self.lock();
-        let buried = deaths.into_iter().map(|death| {
-            ring.buried += 1;
-            let letter = Arc::new(DeadLetter {
-                number: ring.buried,
+            Arc::new(DeadLetter {
+                number: AtomicU64::new(0),
                 died_at,
                 death,
-            });
+            })
+        });
+        let buried: Vec<_> = buried.collect();
+        // Made here, since other lanes wait for the lock.
+        let mut evicted = Vec::with_capacity(buried.len());
+        let mut ring = self.lock();
+        for letter in &buried {
+            ring.buried += 1;
+            letter.number.store(ring.buried, Ordering::Relaxed);
             if ring.letters.len() >= self.capacity.get() {
                 ring.evicted += 1;
                 evicted.extend(ring.letters.pop_front());
             }
-            ring.letters.push_back(Arc::clone(&letter));
-            letter
-        });
-        let buried = buried.collect();
+            ring.letters.push_back(Arc::clone(letter));
+        }
         drop(ring);
         for letter in evicted {
             // The last hold on an event: its drop may panic.
@@ -218,7 +226,7 @@ impl DeadLetters {
         let mut ring = self.lock();
         let place = ring
             .letters
-            .binary_search_by_key(&letter.number, |letter| letter.number);
+            .binary_search_by_key(&letter.number(), |letter| letter.number());
         let place = place.ok()?;
         // A letter of another bus may have the number.
         if !std::ptr::eq(&*ring.letters[place], letter) {
@@ -232,7 +240,7 @@ impl DeadLetters {
         let mut ring = self.lock();
         let place = ring
             .letters
-            .partition_point(|other| other.number < letter.number);
+            .partition_point(|other| other.number() < letter.number());
         ring.letters.insert(place, letter);
     }
 
@@ -275,7 +283,7 @@ mod tests {
     #[test]
     fn a_letter_that_is_taken_back_has_its_place_again() {
         let letters = DeadLetters::new(const { NonZeroUsize::new(3).expect("3 is not zero") });
-        let buried = letters.bury((1..=4).map(death).collect());
+        let buried = letters.bury((1..=4).map(death));
         assert_eq!((buried.len(), letters.evicted()), (4, 1));
         let kept = |places: &[usize]| {
             let all = letters.all();

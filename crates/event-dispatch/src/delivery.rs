@@ -119,7 +119,7 @@ impl fmt::Debug for Delivery {
 /// Where a dispatch came from.
 #[derive(Default)]
 pub(crate) struct Origin {
-    pub(crate) cause: Option<Arc<Link>>,
+    pub(crate) cause: Option<Link>,
     pub(crate) depth: u32,
     /// Whether the dispatch happens inside an inline listener, on top of another `dispatch`.
     pub(crate) inline: bool,
@@ -144,11 +144,11 @@ impl Origin {
     /// The origin of a dispatch that an event leads to.
     pub(crate) fn caused_by(header: &Header) -> Self {
         Self {
-            cause: Some(Arc::new(Link {
+            cause: Some(Link {
                 id: header.id,
                 name: header.name,
-                parent: header.cause.clone(),
-            })),
+                parent: header.cause.clone().map(Arc::new),
+            }),
             depth: header.depth.saturating_add(1),
             inline: false,
             trace: header.trace.onward(),

@@ -22,12 +22,12 @@ pub(crate) struct Ends {
 impl Ends {
     /// Buries what lanes of one event type gave up on, and tells those who listen to failures, unless the bus is
     /// closed or the chain is at its end.
-    pub(crate) fn bury<E: Event>(
+    pub(crate) fn bury<'a, E: Event>(
         &self,
         on_failure: Option<OnFailure<E>>,
-        dead: Vec<(Death, &Arc<Envelope<E>>)>,
+        deaths: impl Iterator<Item = Death>,
+        envelopes: impl Iterator<Item = &'a Arc<Envelope<E>>>,
     ) {
-        let (deaths, envelopes): (_, Vec<_>) = dead.into_iter().unzip();
         let letters = self.dead_letters.bury(deaths);
         let Some(on_failure) = on_failure else { return };
         let Some(core) = self.core.get().and_then(Weak::upgrade) else {
@@ -37,10 +37,9 @@ impl Ends {
             return;
         }
         let failures = letters.into_iter().zip(envelopes);
-        let may_go_on = |(_, envelope): &(_, &Arc<Envelope<E>>)| {
-            envelope.header().depth < core.max_causation_depth
-        };
-        on_failure(&core, &failures.filter(may_go_on).collect::<Vec<_>>());
+        let mut may_go_on =
+            failures.filter(|(_, envelope)| envelope.header().depth < core.max_causation_depth);
+        on_failure(&core, &mut may_go_on);
     }
 }
 

@@ -198,7 +198,7 @@ pub(crate) struct Header {
     pub(crate) version: u16,
     pub(crate) depth: u32,
     pub(crate) accepted: Acceptance,
-    pub(crate) cause: Option<Arc<Link>>,
+    pub(crate) cause: Option<Link>,
     /// The trace that it was dispatched in.
     pub(crate) trace: TraceContext,
     /// The id under which the event was dispatched first, if this is a replay to one listener.
@@ -248,7 +248,7 @@ impl Header {
     /// The names and ids of the events that led to this one, the first cause first, this one last.
     pub(crate) fn chain(&self) -> Vec<(&'static str, EventId)> {
         let mut chain = vec![(self.name, self.id)];
-        let mut next = self.cause.as_deref();
+        let mut next = self.cause.as_ref();
         while let Some(link) = next {
             chain.push((link.name, link.id));
             next = link.parent.as_deref();
@@ -259,7 +259,7 @@ impl Header {
 }
 
 /// One step of a chain of causes. It outlives the envelope it was made from and holds no payload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) id: EventId,
     pub(crate) name: &'static str,

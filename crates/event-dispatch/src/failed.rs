@@ -105,20 +105,19 @@ impl<E: Event> Event for Failed<E> {
         bus.draft::<E>().on_failure = Some(|core, failures| {
             // The letters tell it already. Letters of those who could not be told would displace them, and a bus
             // that has too much to do would do little else.
-            let room = core.room_for::<Self>().min(failures.len());
-            let (told, untold) = failures.split_at(room);
-            for (letter, envelope) in told {
-                let failed = Self::new(Arc::clone(letter), Arc::clone(envelope));
+            for (letter, envelope) in failures.take(core.room_for::<Self>()) {
+                let failed = Self::new(letter, Arc::clone(envelope));
                 drop(core.dispatch(failed, Origin::caused_by(envelope.header())));
             }
-            core.untold
-                .fetch_add(untold.len() as u64, Ordering::Relaxed);
+            let untold = failures.count() as u64;
+            core.untold.fetch_add(untold, Ordering::Relaxed);
         });
     }
 }
 
 /// Dispatches failures; there is one if somebody listens to them.
-pub(crate) type OnFailure<E> = fn(&Arc<Core>, &[(Arc<DeadLetter>, &Arc<Envelope<E>>)]);
+pub(crate) type OnFailure<E> =
+    for<'a> fn(&Arc<Core>, &mut dyn Iterator<Item = (Arc<DeadLetter>, &'a Arc<Envelope<E>>)>);
 
 /// A name put together while compiling, where a `String` cannot be.
 struct Name {

@@ -180,6 +180,7 @@ impl<E: Event> Lane<E> {
         };
 
         let mut displaced: Vec<(Arc<Envelope<E>>, Outcome)> = Vec::new();
+        let (mut left, mut outcome) = (&[][..], Outcome::Abandoned);
         let mut store = self.lock();
         // What a key function has settled already has been accepted.
         if keys.iter().all(Option::is_some) && refuse(&store) {
@@ -188,9 +189,9 @@ impl<E: Event> Lane<E> {
         let wakers = match &mut *store {
             Store::Runs(runs) => {
                 let begun = self.progress.begun.load(Ordering::Relaxed);
-                let (taken, outcome) = runs.push(events, begun);
-                let left = events.events()[taken..].iter();
-                displaced.extend(left.map(|envelope| (Arc::clone(envelope), outcome)));
+                let taken;
+                (taken, outcome) = runs.push(events, begun);
+                left = &events.events()[taken..];
                 match wake {
                     true => Wakers::Home(runs.wake()),
                     false => {
@@ -217,25 +218,16 @@ impl<E: Event> Lane<E> {
             }
         };
         drop(store);
-        let overflowed = Outcome::Dead(Reason::Overflowed);
-        let all = displaced.iter();
-        let no_room = all.filter(|(_, outcome)| *outcome == overflowed);
-        self.overflow(no_room.map(|(envelope, _)| envelope));
-        for (envelope, outcome) in displaced {
-            if outcome != overflowed {
-                self.end(&envelope, outcome, 0, String::new());
-            }
+        let left = left.iter().map(|envelope| (envelope, outcome));
+        let others = displaced
+            .iter()
+            .map(|(envelope, outcome)| (envelope, *outcome));
+        self.end_untaken(left.chain(others));
+        for (envelope, _) in displaced {
             let _ = guarded(|| drop(envelope));
         }
         self.wake_all(wakers);
         true
-    }
-
-    /// Queues one event.
-    fn take_one(&self, envelope: &Arc<Envelope<E>>) {
-        let events = Run::of(envelope);
-        self.take_unless(&events, true, |_| false);
-        let_go(events.batch);
     }
 
     /// Queues an event that goes to this listener only.
@@ -244,7 +236,7 @@ impl<E: Event> Lane<E> {
     pub(crate) fn replay(&self, envelope: &Arc<Envelope<E>>) -> bool {
         self.tell(envelope, Stage::Dispatched);
         self.counters.replayed.fetch_add(1, Ordering::Relaxed);
-        let events = Run::of(envelope);
+        let events = Run::all(vec![Arc::clone(envelope)]);
         let taken = self.take_unless(&events, true, Store::is_closed);
         let_go(events.batch);
         if !taken {

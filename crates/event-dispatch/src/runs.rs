@@ -26,11 +26,11 @@ impl<E> Clone for Run<E> {
 }
 
 impl<E> Run<E> {
-    /// A batch of one event.
-    pub(crate) fn of(envelope: &Arc<Envelope<E>>) -> Self {
+    /// All events of a batch.
+    pub(crate) fn all(events: Vec<Arc<Envelope<E>>>) -> Self {
         Self {
-            batch: Arc::new(vec![Arc::clone(envelope)]),
-            range: 0..1,
+            range: 0..events.len(),
+            batch: Arc::new(events),
         }
     }
 

@@ -1,12 +1,20 @@
 //! How an event ends at a lane: settled once, counted, told, and given to the lanes that come after.
 
-use std::sync::{
-    Arc,
-    atomic::{Ordering, fence},
+use std::{
+    iter,
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
 };
 
 use super::Lane;
-use crate::{Abandoned, Envelope, Event, Outcome, Reason, Stage, dead_letter::Death};
+use crate::{
+    Abandoned, Envelope, Event, Outcome, Reason, Stage,
+    dead_letter::Death,
+    outcome::Marks,
+    runs::{Run, let_go},
+};
 
 impl<E: Event> Lane<E> {
     /// Tells the observers of a step before the event's end.
@@ -25,24 +33,35 @@ impl<E: Event> Lane<E> {
         error: String,
     ) {
         if self.settle(envelope, outcome, attempts, error) {
-            self.hand_on(envelope);
+            self.hand_on(&[envelope]);
         }
     }
 
-    /// Buries what the lane has no room for, and gives it to the lanes that come after.
-    pub(super) fn overflow<'a>(&'a self, events: impl Iterator<Item = &'a Arc<Envelope<E>>>) {
-        let here = events.map(|envelope| (self, envelope));
-        for (_, envelope) in Self::bury(here, Reason::Overflowed, "") {
-            self.hand_on(envelope);
+    /// Ends what the lane has not taken, or has given up for others. What there was no room for is given to the lanes
+    /// that come after all at once, or these would bury a flood one by one.
+    pub(super) fn end_untaken<'a>(
+        &'a self,
+        events: impl Iterator<Item = (&'a Arc<Envelope<E>>, Outcome)>,
+    ) {
+        let no_room = events.filter(|(envelope, outcome)| {
+            let no_room = *outcome == Outcome::Dead(Reason::Overflowed);
+            if !no_room {
+                self.end(envelope, *outcome, 0, String::new());
+            }
+            no_room
+        });
+        let here = no_room.map(|(envelope, _)| (self, envelope));
+        let buried = Self::bury(here, Reason::Overflowed, "");
+        if !self.followers().is_empty() {
+            let buried = buried.into_iter().map(|(_, envelope)| envelope);
+            self.hand_on(&buried.collect::<Vec<_>>());
         }
     }
 
     /// Gives what has ended here to the lanes that come after.
-    fn hand_on(&self, envelope: &Arc<Envelope<E>>) {
-        if !envelope.header().is_replay() {
-            for follower in self.followers() {
-                follower.arrive(envelope);
-            }
+    fn hand_on(&self, envelopes: &[&Arc<Envelope<E>>]) {
+        for follower in self.followers() {
+            follower.arrive(envelopes);
         }
     }
 
@@ -85,7 +104,8 @@ impl<E: Event> Lane<E> {
                 Outcome::Dead(reason) => {
                     let death = self.death(envelope, reason, error, attempts);
                     // Here, so that whoever waits for the outcome finds the failure dispatched.
-                    self.ends.bury(self.on_failure, vec![(death, envelope)]);
+                    self.ends
+                        .bury(self.on_failure, iter::once(death), iter::once(envelope));
                 }
                 Outcome::Abandoned => self.ends.abandoned.name(Abandoned {
                     event: E::NAME,
@@ -113,12 +133,12 @@ impl<E: Event> Lane<E> {
         let Some((first, _)) = claimed.first() else {
             return claimed;
         };
-        let dead = claimed.iter().map(|(lane, envelope)| {
+        let deaths = claimed.iter().map(|(lane, envelope)| {
             lane.count(envelope, outcome, 0, error);
-            let death = lane.death(envelope, reason, error.to_owned(), 0);
-            (death, *envelope)
+            lane.death(envelope, reason, error.to_owned(), 0)
         });
-        first.ends.bury(first.on_failure, dead.collect());
+        let envelopes = claimed.iter().map(|(_, envelope)| *envelope);
+        first.ends.bury(first.on_failure, deaths, envelopes);
         for (lane, envelope) in &claimed {
             envelope.marks().show(slot(lane, envelope), outcome);
         }
@@ -151,15 +171,26 @@ impl<E: Event> Lane<E> {
         }
     }
 
-    /// Called by each lane that this one comes after, once the event has ended there.
-    fn arrive(&self, envelope: &Arc<Envelope<E>>) {
-        // Of two that end at once, at least one has to see both.
+    /// Called by each lane that this one comes after, once the events have ended there. A replay goes to one lane.
+    fn arrive(&self, envelopes: &[&Arc<Envelope<E>>]) {
+        // Of two lanes where an event ends at once, at least one has to see both.
         fence(Ordering::SeqCst);
-        let marks = envelope.marks();
-        let mut predecessors = self.predecessors.iter();
-        if predecessors.all(|slot| marks.outcome(*slot).is_some()) && marks.queue(self.slot) {
-            self.take_one(envelope);
+        let envelopes = envelopes.iter().copied();
+        let ready = envelopes
+            .filter(|envelope| !envelope.header().is_replay() && self.is_next(envelope.marks()));
+        let ready: Vec<_> = ready.cloned().collect();
+        if !ready.is_empty() {
+            let events = Run::all(ready);
+            self.take_unless(&events, true, |_| false);
+            let_go(events.batch);
         }
+    }
+
+    /// Whether an event comes here now: it has ended at all lanes that this one comes after, and nobody else has seen
+    /// that.
+    fn is_next(&self, marks: &Marks) -> bool {
+        let mut predecessors = self.predecessors.iter();
+        predecessors.all(|slot| marks.outcome(*slot).is_some()) && marks.queue(self.slot)
     }
 
     /// Abandons the event here and at the lanes that come after, without giving it to these.

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    iter,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -94,6 +95,7 @@ impl<E: Event> Route<E> {
             error,
             attempts,
         };
-        self.ends.bury(self.on_failure, vec![(death, envelope)]);
+        self.ends
+            .bury(self.on_failure, iter::once(death), iter::once(envelope));
     }
 }
