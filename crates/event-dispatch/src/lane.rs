@@ -86,6 +86,13 @@ impl<E> Store<E> {
             Self::Queue(queue) => queue.is_closed(),
         }
     }
+
+    fn is_crowded(&self, progress: &Progress) -> bool {
+        match self {
+            Self::Runs(runs) => runs.is_crowded(progress.begun.load(Ordering::Relaxed)),
+            Self::Queue(queue) => queue.is_crowded(),
+        }
+    }
 }
 
 impl<E: Event> Lane<E> {
@@ -155,9 +162,9 @@ impl<E: Event> Lane<E> {
     }
 
     /// Queues what the router has; events that do not fit, or are displaced, are settled. Workers are left
-    /// asleep: the router polls or wakes them once all lanes have the events.
-    pub(crate) fn take(&self, events: &Run<E>) {
-        self.take_unless(events, false, |_| false);
+    /// asleep: the router polls or wakes them once all lanes have the events. False if the lane is crowded now.
+    pub(crate) fn take(&self, events: &Run<E>) -> bool {
+        !matches!(self.take_unless(events, false, |_| false), Taken::Crowded)
     }
 
     /// Queues events, unless something says otherwise while the lane is locked.
@@ -166,7 +173,7 @@ impl<E: Event> Lane<E> {
         events: &Run<E>,
         wake: bool,
         refuse: impl FnOnce(&Store<E>) -> bool,
-    ) -> bool {
+    ) -> Taken {
         // Without key functions nothing of the application runs, and no buffer is needed.
         let keyed = self.policy.order_key.is_some() || self.policy.coalesce_key.is_some();
         let keys: Vec<Option<Keys>> = if keyed {
@@ -184,7 +191,7 @@ impl<E: Event> Lane<E> {
         let mut store = self.lock();
         // What a key function has settled already has been accepted.
         if keys.iter().all(Option::is_some) && refuse(&store) {
-            return false;
+            return Taken::Refused;
         }
         let wakers = match &mut *store {
             Store::Runs(runs) => {
@@ -217,6 +224,10 @@ impl<E: Event> Lane<E> {
                 }
             }
         };
+        let taken = match store.is_crowded(&self.progress) {
+            true => Taken::Crowded,
+            false => Taken::Roomy,
+        };
         drop(store);
         let left = left.iter().map(|envelope| (envelope, outcome));
         let others = displaced
@@ -227,7 +238,7 @@ impl<E: Event> Lane<E> {
             let _ = guarded(|| drop(envelope));
         }
         self.wake_all(wakers);
-        true
+        taken
     }
 
     /// Queues an event that goes to this listener only.
@@ -237,7 +248,10 @@ impl<E: Event> Lane<E> {
         self.tell(envelope, Stage::Dispatched);
         self.counters.replayed.fetch_add(1, Ordering::Relaxed);
         let events = Run::all(vec![Arc::clone(envelope)]);
-        let taken = self.take_unless(&events, true, Store::is_closed);
+        let taken = !matches!(
+            self.take_unless(&events, true, Store::is_closed),
+            Taken::Refused
+        );
         let_go(events.batch);
         if !taken {
             self.counters.replayed.fetch_sub(1, Ordering::Relaxed);
@@ -421,6 +435,16 @@ impl<E: Event> Courier for Lane<E> {
         let begun = self.progress.begun.load(Ordering::Relaxed);
         Some(Arc::clone(runs.in_hand(begun.checked_sub(1)?)?) as _)
     }
+}
+
+/// What a lane made of events.
+enum Taken {
+    /// They are queued, or settled.
+    Roomy,
+    /// So they are, and the lane is more than half full.
+    Crowded,
+    /// They are still for whoever gave them.
+    Refused,
 }
 
 /// Workers to wake once the lane is not locked any more.

@@ -164,6 +164,11 @@ impl<E> Queue<E> {
         self.waiting.len() + self.aside.len()
     }
 
+    /// Whether it is more than half full. Where newer events take the place of older ones, nothing comes of that.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.overflow == Overflow::DeadLetter && self.len() > self.capacity / 2
+    }
+
     /// Has an event wait in place of another, which it returns.
     fn replace(
         &mut self,

@@ -133,6 +133,11 @@ impl<E> Runs<E> {
         (length, Outcome::Dead(Reason::Overflowed))
     }
 
+    /// Whether it is more than half full.
+    pub(crate) fn is_crowded(&self, begun: usize) -> bool {
+        self.count(begun) > self.capacity / 2
+    }
+
     /// How many wait.
     fn count(&self, begun: usize) -> usize {
         let in_hand = self

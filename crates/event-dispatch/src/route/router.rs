@@ -7,7 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{runtime::Handle, task::coop::consume_budget};
+use tokio::{
+    runtime::Handle,
+    task::{coop::consume_budget, yield_now},
+};
 
 use super::{Intake, Route, spares::Spares};
 use crate::{
@@ -52,16 +55,30 @@ impl<E: Event> Route<E> {
             if events.range.start == 0 {
                 self.taps.offer(&events.batch);
             }
+            let mut crowded = false;
             for lane in self.first_lanes() {
-                lane.take(&events);
+                crowded |= !lane.take(&events);
             }
             let relieved = self.run_lanes(&events, watch, &mut duty).is_err();
             let_go(events.batch);
             if relieved {
                 return;
             }
-            consume_budget().await;
+            if crowded && self.may_make_way() {
+                yield_now().await;
+            } else {
+                consume_budget().await;
+            }
         }
+    }
+
+    /// Whether the router may let others run although it has more to give.
+    ///
+    /// A crowded lane gets room only by turns of its worker. A router that went on for as long as there are events would
+    /// take the thread from it for very many, and bury nearly all on a bus that has the time to handle them. But a full
+    /// intake buries at all lanes, so that must not come near.
+    fn may_make_way(&self) -> bool {
+        self.lock().batch.len() < self.bound / 2
     }
 
     /// The next events to give to the lanes: few enough to stay in the processor's cache until the last lane has

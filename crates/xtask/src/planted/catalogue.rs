@@ -114,6 +114,13 @@ pub(super) const CATALOGUE: &[Planted] = &[
         tests: facade!("dispatch_order"),
     },
     Planted {
+        name: "a_router_takes_all_turns",
+        file: "crates/event-dispatch/src/route/router.rs",
+        from: "if crowded && self.may_make_way() {",
+        to: "if crowded && !self.may_make_way() {",
+        tests: facade!("dispatch_crowded"),
+    },
+    Planted {
         name: "a_lane_has_no_bound",
         file: "crates/event-dispatch/src/runs.rs",
         from: "let length = events.range.len().min(room);",
