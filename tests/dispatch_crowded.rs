@@ -80,3 +80,28 @@ async fn a_lane_that_stays_full_takes_no_event_from_the_others() {
     assert_eq!(stuck.dead, 10_001 - 3);
     gate.open();
 }
+
+/// To make way costs the others time, so a router whose lanes have room does not.
+#[tokio::test]
+async fn a_router_whose_lanes_have_room_takes_one_turn() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let gated = listen_fn::<Ping, _, _>("gated", move |_| {
+        let gate = waits.clone();
+        async move {
+            gate.pass().await;
+            Ok(())
+        }
+    });
+    let bus = Bus::builder()
+        .listen_with(gated, capacity(600))
+        .build()
+        .expect("the listeners fit together");
+    for number in 0..300 {
+        bus.dispatch(Ping(number));
+    }
+    yield_now().await;
+    let lane = &bus.lanes()[0];
+    assert_eq!(lane.waiting + lane.running, 300);
+    gate.open();
+}

@@ -505,6 +505,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_queue_that_is_more_than_half_full_is_crowded() {
+        for (overflow, expected) in [
+            (Overflow::DeadLetter, [false, false, true, true, true]),
+            (Overflow::DropOldest, [false; 5]),
+        ] {
+            let mut queue = Queue::new(5, overflow, WORKERS);
+            let crowded = expected.map(|_| {
+                queue.push(envelope(1), Keys::default());
+                queue.is_crowded()
+            });
+            assert_eq!(crowded, expected);
+        }
+    }
+
     proptest! {
         /// Who searches all that waits from its begin finds the same, and no worker sleeps over what it may begin.
         #[test]

@@ -329,6 +329,18 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_that_is_more_than_half_full_is_crowded() {
+        let mut runs = Runs::new(5);
+        runs.push(&numbered(1, 2), 0);
+        assert!(!runs.is_crowded(0));
+        runs.push(&numbered(3, 1), 0);
+        assert!(runs.is_crowded(0));
+        assert_eq!(next(&mut runs, 0, true), Some((2, true)));
+        assert!(runs.is_crowded(0));
+        assert!(!runs.is_crowded(1), "what has begun waits no more");
+    }
+
+    #[test]
     fn an_event_passes_when_the_worker_has_ended_it_and_counts_once() {
         let mut runs = Runs::new(100);
         assert!(!runs.is_given(0));
