@@ -188,9 +188,12 @@ impl<E> Queue<E> {
         let older = match waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket) {
             Ok(place) => mem::replace(&mut waiting[place], newer),
             Err(_) => {
-                let older = self.aside.remove(order?, ticket);
-                let key = keys.order?;
-                self.aside.insert(key, newer, self.holder(key));
+                let older = order.and_then(|key| self.aside.remove(key, ticket));
+                match keys.order {
+                    Some(key) => self.aside.insert(key, newer, self.holder(key)),
+                    // Where it belongs: all that is aside came before.
+                    None => self.waiting.push_front(newer),
+                }
                 older?
             }
         };
